@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table from ATen operators to ours. One row each; the handlers stand in aten_<family>.py.
+
+A handler takes the builder and the operator's arguments in ATen's order, tensors of the network
+as `Value` and constant tensors as `torch.Tensor`, and returns the value it made (or a tuple of
+them). It raises ModelError where an attribute is not supported, saying what is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mcugen.frontend import aten_conv, aten_pointwise, aten_shape
+from mcugen.frontend.builder import Value
+
+Handler = Callable[..., "Value | tuple[Value, ...]"]
+
+HANDLERS: dict[str, Handler] = {
+    **aten_conv.HANDLERS,
+    **aten_pointwise.HANDLERS,
+    **aten_shape.HANDLERS,
+}
+
+__all__ = ["HANDLERS", "Any", "Handler"]

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ExportedProgram to float graph: the only walker of the FX graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import Node as FxNode
+
+from mcugen.errors import ModelError, UnsupportedOpError
+from mcugen.frontend.aten_map import HANDLERS
+from mcugen.frontend.builder import Builder, Value, channels_last
+from mcugen.ir.graph import Graph, Origin, Shape
+from mcugen.ops import Input
+
+InputLayout = Literal["nhwc", "nchw"]
+
+# operators that decide what an input's axes mean, looked for behind element-wise ones
+_CHANNELS_FIRST = ("conv", "pool", "batch_norm", "upsample", "pixel", "prelu", "pad")
+_AXIS_ORDER = ("linear", "permute", "transpose", "mm", "flatten", "view", "reshape", "softmax")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One reason why a network cannot be compiled."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        """`features.3 (model.py:41): what`."""
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+class _Poison:
+    """Stands for the result of an unsupported node, so that all problems are found at once."""
+
+
+def origin_of(node: FxNode) -> Origin:
+    """Module path and source line of an FX node, from torch.export's own notes."""
+    stack = node.meta.get("nn_module_stack") or {}
+    module = next(reversed(stack.values()))[0] if stack else ""
+    lines = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    user = [(f, n) for f, n in lines if "/torch/" not in f.replace("\\", "/")]
+    source = ""
+    if user:
+        path, number = user[-1]
+        file = path.replace("\\", "/").rsplit("/", 1)[-1]
+        source = f"{file}:{number}"
+    return Origin(module=str(module), source=source)
+
+
+def node_hint(node: FxNode, origin: Origin) -> str:
+    """What a node is called after: its module's path, or ATen's name where a module is reused."""
+    own = origin.module
+    kind = node.name
+    return f"{own}.{re.sub(r'_[0-9]+$', '', kind)}" if own else kind
+
+
+def to_graph(program: ExportedProgram, name: str, layout: InputLayout = "nhwc") -> Graph:
+    """The float graph of a program, channels last.
+
+    Raises UnsupportedOpError listing every node that cannot be compiled, and ModelError where
+    inputs or outputs are not float tensors.
+    """
+    return _Walker(program, layout).run(name)
+
+
+class _Walker:
+    def __init__(self, program: ExportedProgram, layout: InputLayout) -> None:
+        self.program = program
+        self.layout = layout
+        self.builder = Builder()
+        self.values: dict[FxNode, Any] = {}
+        self.problems: list[Problem] = []
+        self.inputs: list[Value] = []
+
+    def run(self, name: str) -> Graph:
+        self._constants()
+        for node in self.program.graph.nodes:
+            self._visit(node)
+        outputs = self._outputs()
+        if self.problems:
+            raise UnsupportedOpError(self._report())
+        return Graph(
+            name=name,
+            inputs=tuple(v.node for v in self.inputs),
+            outputs=tuple(v.node for v in outputs),
+            nodes=tuple(self.builder.nodes),
+            input_layouts=tuple(v.perm for v in self.inputs),
+            output_layouts=tuple(v.perm for v in outputs),
+            batched=all(v.batched for v in self.inputs),
+        )
+
+    def _constants(self) -> None:
+        signature = self.program.graph_signature
+        state = {**self.program.state_dict, **self.program.constants}
+        kinds = {spec.arg.name: spec for spec in signature.input_specs}
+        self.user_inputs = {
+            name for name, spec in kinds.items() if spec.kind == InputKind.USER_INPUT
+        }
+        self.held = {
+            name: state[spec.target]
+            for name, spec in kinds.items()
+            if spec.target is not None and spec.target in state
+        }
+
+    def _visit(self, node: FxNode) -> None:
+        if node.op == "placeholder":
+            self.values[node] = self._placeholder(node)
+        elif node.op == "get_attr":
+            self.values[node] = self._attribute(node)
+        elif node.op == "call_function":
+            self.builder.origin = origin_of(node)
+            self.builder.hint = node_hint(node, self.builder.origin)
+            self.values[node] = self._call(node)
+
+    def _attribute(self, node: FxNode) -> Any:
+        found = getattr(self.program.graph_module, str(node.target), None)
+        return found if found is not None else self.held.get(str(node.target), _Poison())
+
+    def _placeholder(self, node: FxNode) -> Any:
+        if node.name not in self.user_inputs:
+            return self.held.get(node.name, _Poison())
+        tensor = node.meta["val"]
+        if not isinstance(tensor, torch.Tensor) or not tensor.dtype.is_floating_point:
+            kind = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+            self._problem(node.name, f"input must be a float tensor, got {kind}")
+            return _Poison()
+        sizes = tuple(int(s) for s in tensor.shape)
+        batched = len(sizes) > 1 and sizes[0] == 1
+        shape = sizes[1:] if batched else sizes
+        perm = self._input_perm(node, shape)
+        self.builder.origin, self.builder.hint = Origin(), node.name
+        stored = tuple(shape[axis] for axis in perm)
+        value = Value(
+            node=self.builder.emit(Input(shape=stored), []),
+            shape=shape,
+            perm=perm,
+            batched=batched,
+        )
+        self.inputs.append(value)
+        return value
+
+    def _input_perm(self, node: FxNode, shape: Shape) -> tuple[int, ...]:
+        """Channels last for what the network treats as images or sequences of channels."""
+        plain = tuple(range(len(shape)))
+        if self.layout == "nchw" or len(shape) not in (2, 3):
+            return plain
+        meaning = _first_meaning(node)
+        if meaning == "channels" or (meaning is None and len(shape) == 3):
+            return channels_last(len(shape))
+        return plain
+
+    def _call(self, node: FxNode) -> Any:
+        target = node.target
+        args = self._resolve(node.args)
+        kwargs = self._resolve(node.kwargs)
+        tensors = list(_flat((args, kwargs)))
+        if any(isinstance(t, _Poison) for t in tensors):
+            return _Poison()
+        if getattr(target, "__name__", "") == "getitem":
+            return args[0][args[1]]
+        if not any(isinstance(t, Value) for t in tensors):
+            with torch.no_grad():
+                return target(*args, **kwargs)  # type: ignore[operator]
+        return self._handle(node, _key(target), args, kwargs)
+
+    def _handle(self, node: FxNode, key: str, args: Any, kwargs: Any) -> Any:
+        handler = HANDLERS.get(key)
+        if handler is None:
+            near = ", ".join(sorted({k.split(".")[0] for k in HANDLERS}))
+            self._problem(
+                self._where(node),
+                f"operator aten.{key} is not supported",
+                f"supported: {near}",
+            )
+            return _Poison()
+        try:
+            return handler(self.builder, *args, **kwargs)
+        except ModelError as error:
+            self._problem(self._where(node), f"{key.split('.')[0]}: {error}")
+        except (TypeError, AttributeError) as error:
+            self._problem(
+                self._where(node),
+                f"aten.{key} is called in a way that is not supported ({error})",
+            )
+        return _Poison()
+
+    def _where(self, node: FxNode) -> str:
+        return str(origin_of(node)) or node.name
+
+    def _problem(self, where: str, what: str, hint: str = "") -> None:
+        self.problems.append(Problem(where=where, what=what))
+        if hint:
+            self.hint = hint
+
+    def _resolve(self, tree: Any) -> Any:
+        if isinstance(tree, FxNode):
+            return self.values[tree]
+        if isinstance(tree, (list, tuple)):
+            return type(tree)(self._resolve(item) for item in tree)
+        if isinstance(tree, dict):
+            return {key: self._resolve(item) for key, item in tree.items()}
+        return tree
+
+    def _outputs(self) -> list[Value]:
+        [node] = [n for n in self.program.graph.nodes if n.op == "output"]
+        specs = self.program.graph_signature.output_specs
+        results = []
+        for spec, item in zip(specs, node.args[0], strict=True):
+            if spec.kind != OutputKind.USER_OUTPUT:
+                continue
+            value = self._resolve(item)
+            if isinstance(value, Value):
+                results.append(self._as_output(value))
+            elif not isinstance(value, _Poison):
+                self._problem("output", "an output does not depend on any input")
+        if not results and not self.problems:
+            self._problem("output", "the network returns no tensor")
+        return results
+
+    def _as_output(self, value: Value) -> Value:
+        self.builder.origin, self.builder.hint = Origin(), "output"
+        return self.builder.logical(value) if self.layout == "nchw" else value
+
+    def _report(self) -> str:
+        lines = [f"  {problem}" for problem in self.problems]
+        count = len(self.problems)
+        head = f"the network cannot be compiled: {count} problem{'s' if count > 1 else ''}"
+        tail = [f"  {self.hint}"] if hasattr(self, "hint") else []
+        return "\n".join([head, *lines, *tail])
+
+
+def _key(target: Any) -> str:
+    """`conv2d.default` for torch.ops.aten.conv2d.default; the full name elsewhere."""
+    text = str(target)
+    return text.removeprefix("aten.")
+
+
+def _flat(tree: Any) -> Iterable[Any]:
+    if isinstance(tree, (list, tuple)):
+        for item in tree:
+            yield from _flat(item)
+    elif isinstance(tree, dict):
+        yield from _flat(list(tree.values()))
+    else:
+        yield tree
+
+
+def _first_meaning(node: FxNode) -> str | None:
+    """What the first telling reader makes of a tensor: "channels", "axes" or None."""
+    queue: list[FxNode] = list(node.users)
+    seen: set[FxNode] = set()
+    while queue:
+        reader = queue.pop(0)
+        if reader in seen:
+            continue
+        seen.add(reader)
+        name = _key(reader.target)
+        if any(word in name for word in _CHANNELS_FIRST):
+            return "channels"
+        if any(word in name for word in _AXIS_ORDER):
+            return "axes"
+        queue.extend(reader.users)
+    return None
+
+
+def input_shapes(graph: Graph) -> Sequence[Shape]:
+    """The model's own per-sample shape of each input."""
+    return [_model_shape(graph, n, p) for n, p in zip(graph.inputs, graph.input_layouts, strict=True)]
+
+
+def _model_shape(graph: Graph, name: str, perm: tuple[int, ...]) -> Shape:
+    stored = graph.by_name[name].shape
+    return tuple(stored[perm.index(axis)] for axis in range(len(perm)))

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator is: the float form that is trained and measured, the integer form that is compiled.
+
+A float operator (`Op`) and its integer form (`IntOp`) stand in one file of this folder. Shapes are
+per sample with channels last: images [H, W, C], sequences [L, C], vectors [C]. Arrays that run
+through `forward` and `reference` carry one batch axis in front.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.fixed_point import IntArray, RequantMode
+from mcugen.ir.graph import QParams, Shape
+
+if TYPE_CHECKING:
+    import torch
+
+    from mcugen.ops.channels import ChannelLinks, Kept
+
+FloatArray: TypeAlias = "NDArray[np.float32]"
+Interval: TypeAlias = "tuple[IntArray, IntArray]"  # lowest and highest value, element by element
+AnyArray: TypeAlias = "NDArray[np.generic]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operand:
+    """A tensor as lowering sees it: shape per sample and quantization."""
+
+    shape: Shape
+    qparams: QParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clamp:
+    """A fused activation in real numbers: y = min(max(x, low), high)."""
+
+    low: float = -np.inf
+    high: float = np.inf
+
+    def intersect(self, other: Clamp) -> Clamp:
+        """This clamp followed by another."""
+        low = min(max(self.low, other.low), other.high)
+        return Clamp(low=low, high=max(min(self.high, other.high), other.low))
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """Clamp a float tensor."""
+        if self.low == -np.inf and self.high == np.inf:
+            return x
+        return x.clamp(self.low, self.high)
+
+    def to_int(self, qparams: QParams) -> tuple[int, int]:
+        """The clamp in quantized steps of `qparams`, within its integer range."""
+
+        def step(real: float) -> int:
+            if np.isinf(real):
+                return qparams.low if real < 0 else qparams.high
+            steps = np.floor(real / qparams.scale + 0.5) + qparams.zero_point
+            return int(np.clip(steps, qparams.low, qparams.high))
+
+        return step(self.low), step(self.high)
+
+
+NO_CLAMP = Clamp()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lowering:
+    """All that turning one float operator into integers needs to know."""
+
+    inputs: tuple[Operand, ...]
+    output: Operand
+    requant: RequantMode
+    where: str  # for messages: module path and source line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConstTable:
+    """A constant array of the generated C; `suffix` completes the layer's name ("weight")."""
+
+    suffix: str
+    values: AnyArray  # int8, uint8, int16, uint16, int32 or uint32, of any rank
+    comment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KernelCall:
+    """One call of a kernel: `function(&params, operands..., output[, scratch])`.
+
+    `fields` are the members of `<function>_params_t` in order: an int, or the suffix of one of
+    `tables` (a pointer to it), or None for a null pointer. `operands` are positions in the node's
+    inputs. `output_offset` is added to the output pointer, in bytes.
+    """
+
+    function: str
+    header: str  # "mcugen_conv.h"
+    fields: tuple[tuple[str, int | str | None], ...]
+    tables: tuple[ConstTable, ...] = ()
+    operands: tuple[int, ...] = (0,)
+    scratch_bytes: int = 0
+
+
+class Op(ABC):
+    """A float operator: a frozen dataclass of attributes and constant arrays."""
+
+    kind: ClassVar[str]  # name in reports, "conv"
+    computes: ClassVar[bool] = True
+    # the output has the quantization of its inputs: it moves or selects values
+    keeps_scale: ClassVar[bool] = False
+
+    @abstractmethod
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        """Output shape per sample. Raises ValueError where the operands do not fit."""
+
+    @abstractmethod
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The float meaning, float32 [N, *shape] in and out, differentiable."""
+
+    @abstractmethod
+    def lower(self, ctx: Lowering) -> IntOp:
+        """The integer form under the quantization of `ctx`. Raises ModelError where impossible."""
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002 (most have none)
+        """Multiply-accumulates of one inference."""
+        return 0
+
+    def fixed_range(self) -> tuple[float, float] | None:
+        """Real range of the output that holds for every input, None where data must tell."""
+        return None
+
+    def with_clamp(self, clamp: Clamp) -> Op | None:  # noqa: ARG002
+        """This operator with `clamp` applied to its output, None where it cannot take one."""
+        return None
+
+    @property
+    def clamp_only(self) -> Clamp | None:
+        """The clamp that this operator is, None where it is more than that."""
+        return None
+
+
+class IntOp(ABC):
+    """An integer operator: the specification of one kernel call."""
+
+    kind: ClassVar[str]
+    computes: ClassVar[bool] = True
+    # operands that the output may overwrite in place, element by element
+    in_place: ClassVar[tuple[int, ...]] = ()
+    # the output is the same bytes as operand 0: no code, one buffer
+    is_view: ClassVar[bool] = False
+
+    @abstractmethod
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
+        """The specification: int64 [N, *shape] operands in int8 range, likewise the output."""
+
+    @abstractmethod
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
+        """The calls that compute this node."""
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+        """Multiply-accumulates of one inference."""
+        return 0
+
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
+        """Lowest and highest possible output, element by element [*shape]; int8 where unknown.
+
+        Exact interval arithmetic: never narrower than what some input can reach.
+        """
+        return np.full(output, -128, np.int64), np.full(output, 127, np.int64)
+
+    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:  # noqa: ARG002
+        """How channels of operands and output hang together; None pins them all."""
+        return None
+
+    def take_channels(self, kept: Kept) -> IntOp:
+        """This operator over the kept channels alone, the others being constant or unused."""
+        raise NotImplementedError(type(self).__name__)
+
+
+AnyOp: TypeAlias = "Op | IntOp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input(Op):
+    """A tensor that the caller supplies."""
+
+    kind: ClassVar[str] = "input"
+    computes: ClassVar[bool] = False
+    shape: Shape
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:  # noqa: ARG002
+        """The declared shape."""
+        return self.shape
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Never called: the interpreter supplies the tensor."""
+        raise NotImplementedError
+
+    def lower(self, ctx: Lowering) -> IntOp:  # noqa: ARG002
+        """The integer input."""
+        return InputS8()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputS8(IntOp):
+    """A quantized tensor that the caller supplies."""
+
+    kind: ClassVar[str] = "input"
+    computes: ClassVar[bool] = False
+
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
+        """Never called: the interpreter supplies the tensor."""
+        raise NotImplementedError
+
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:  # noqa: ARG002
+        """An input has no code."""
+        return ()

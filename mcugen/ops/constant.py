@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A constant tensor that takes part in the network as an operand; it lies in flash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mcugen.fixed_point import IntArray, round_half_up
+from mcugen.ir.graph import Shape
+from mcugen.ops.base import FloatArray, IntOp, Interval, KernelCall, Lowering, Op
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Constant(Op):
+    """values: float32 [*shape]."""
+
+    kind: ClassVar[str] = "constant"
+    computes: ClassVar[bool] = False
+    values: FloatArray
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:  # noqa: ARG002
+        """The array's shape."""
+        return self.values.shape
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:  # noqa: ARG002
+        """The values with a batch axis of 1."""
+        import torch
+
+        return torch.as_tensor(self.values).unsqueeze(0)
+
+    def lower(self, ctx: Lowering) -> ConstantS8:
+        """Quantize the values to the nearest step."""
+        q = ctx.output.qparams
+        steps = round_half_up(self.values.astype(np.float64) / q.scale) + q.zero_point
+        return ConstantS8(values=np.clip(steps, q.low, q.high))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConstantS8(IntOp):
+    """values: int64 [*shape] in int8 range."""
+
+    kind: ClassVar[str] = "constant"
+    computes: ClassVar[bool] = False
+    values: IntArray
+
+    @property
+    def flash_values(self) -> IntArray:
+        """The tensor itself: it is read where it lies, in flash."""
+        return self.values
+
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:  # noqa: ARG002
+        """The values with a batch axis of 1."""
+        return self.values[None]
+
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
+        """The values themselves."""
+        return self.values, self.values
+
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:  # noqa: ARG002
+        """A constant has no code."""
+        return ()

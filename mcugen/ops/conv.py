@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolution over images [H, W, C] and sequences [L, C]: dense, grouped, dilated and depthwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from mcugen.fixed_point import IntArray, Requantize
+from mcugen.ir.graph import Shape
+from mcugen.ops.base import (
+    NO_CLAMP,
+    Clamp,
+    ConstTable,
+    FloatArray,
+    IntOp,
+    Interval,
+    KernelCall,
+    Lowering,
+    Op,
+)
+from mcugen.ops.channels import ChannelLinks, Kept, dense, linked
+from mcugen.ops.weights import quantize_layer, requantize_tables
+
+if TYPE_CHECKING:
+    import torch
+
+Pair = tuple[int, int]
+Pads = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Geometry shared by everything that slides: kernel, stride, dilation and padding, (h, w)."""
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)  # top, left, bottom, right
+
+    def output_size(self, size: Pair) -> Pair:
+        """Output (h, w) for an input (h, w). Raises ValueError where the kernel does not fit."""
+        return self._steps(size, 0), self._steps(size, 1)
+
+    def _steps(self, size: Pair, axis: int) -> int:
+        span = (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        room = size[axis] + self.pads[axis] + self.pads[axis + 2] - span
+        if room < 0:
+            padded = size[axis] + self.pads[axis] + self.pads[axis + 2]
+            msg = f"kernel spans {span} but the padded input has only {padded}"
+            raise ValueError(msg)
+        return room // self.stride[axis] + 1
+
+    def fields(self) -> tuple[tuple[str, int], ...]:
+        """The geometry as members of a kernel's parameter struct."""
+        return (
+            ("kernel_h", self.kernel[0]),
+            ("kernel_w", self.kernel[1]),
+            ("stride_h", self.stride[0]),
+            ("stride_w", self.stride[1]),
+            ("dilation_h", self.dilation[0]),
+            ("dilation_w", self.dilation[1]),
+            ("pad_top", self.pads[0]),
+            ("pad_left", self.pads[1]),
+        )
+
+
+def as_image(shape: Shape) -> tuple[int, int, int]:
+    """[L, C] as [1, L, C]; [H, W, C] as it is. Raises ValueError for any other rank."""
+    if len(shape) == 2:
+        return (1, shape[0], shape[1])
+    if len(shape) == 3:
+        return (shape[0], shape[1], shape[2])
+    msg = f"expected an image [H, W, C] or a sequence [L, C], got {len(shape)} axes {shape}"
+    raise ValueError(msg)
+
+
+def like_input(image: tuple[int, int, int], shape: Shape) -> Shape:
+    """`image` with as many axes as `shape`."""
+    return image if len(shape) == 3 else image[1:]
+
+
+def windows(images: NDArray[np.generic], window: Window, fill: int) -> NDArray[np.generic]:
+    """All windows of [N, H, W, C] as a view [N, out_h, out_w, C, kernel_h, kernel_w]."""
+    top, left, bottom, right = window.pads
+    if any(window.pads):
+        margins = ((0, 0), (top, bottom), (left, right), (0, 0))
+        images = np.pad(images, margins, constant_values=fill)
+    span = tuple((k - 1) * d + 1 for k, d in zip(window.kernel, window.dilation, strict=True))
+    view = sliding_window_view(images, span, axis=(1, 2))
+    (stride_h, stride_w), (step_h, step_w) = window.stride, window.dilation
+    return view[:, ::stride_h, ::stride_w, :, ::step_h, ::step_w]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Conv(Op):
+    """Convolution. weight: float32 [out_ch, kernel_h, kernel_w, in_ch / groups], bias: [out_ch]."""
+
+    kind: ClassVar[str] = "conv"
+    weight: FloatArray
+    bias: FloatArray
+    window: Window
+    groups: int = 1
+    clamp: Clamp = NO_CLAMP
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        """[H, W, C] to [out_h, out_w, out_ch], or the same without H."""
+        h, w, c = as_image(inputs[0])
+        if c != self.weight.shape[3] * self.groups:
+            msg = f"weights take {self.weight.shape[3] * self.groups} channels, input has {c}"
+            raise ValueError(msg)
+        size = self.window.output_size((h, w))
+        return like_input((*size, self.weight.shape[0]), inputs[0])
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Source: torch.nn.functional.conv2d, on channels-last data."""
+        import torch
+        from torch.nn import functional
+
+        x = inputs[0]
+        image = x if x.dim() == 4 else x.unsqueeze(1)
+        top, left, bottom, right = self.window.pads
+        nchw = functional.pad(image.permute(0, 3, 1, 2), (left, right, top, bottom))
+        weight = torch.as_tensor(self.weight).permute(0, 3, 1, 2)
+        y = functional.conv2d(
+            nchw,
+            weight,
+            torch.as_tensor(self.bias),
+            stride=self.window.stride,
+            dilation=self.window.dilation,
+            groups=self.groups,
+        ).permute(0, 2, 3, 1)
+        return self.clamp.apply(y if x.dim() == 4 else y.squeeze(1))
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+        """Every output value takes kernel_h * kernel_w * in_ch / groups."""
+        return int(np.prod(output)) * int(np.prod(self.weight.shape[1:]))
+
+    def with_clamp(self, clamp: Clamp) -> Conv:
+        """The same convolution, clamped."""
+        return replace(self, clamp=self.clamp.intersect(clamp))
+
+    def lower(self, ctx: Lowering) -> ConvS8:
+        """Per-channel symmetric weights; the input's zero point goes into the bias."""
+        layer = quantize_layer(self.weight, self.bias, self.clamp, ctx)
+        return ConvS8(
+            weight=layer.weight,
+            bias=layer.bias,
+            requantize=layer.requantize,
+            window=self.window,
+            groups=self.groups,
+            pad_value=ctx.inputs[0].qparams.zero_point,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ConvS8(IntOp):
+    """y = requantize(bias + sum w * x), x padded with `pad_value`.
+
+    weight: int8 [out_ch, kernel_h, kernel_w, in_ch / groups]; bias: int64 in int32 range, [out_ch]
+    or, where removed constant channels make it depend on the place, [out_h, out_w, out_ch].
+    """
+
+    kind: ClassVar[str] = "conv"
+    weight: NDArray[np.int8]
+    bias: IntArray
+    requantize: Requantize
+    window: Window
+    groups: int
+    pad_value: int
+
+    @property
+    def depthwise(self) -> bool:
+        """Each output channel reads the input channel of the same number alone."""
+        return self.groups > 1 and self.groups == self.weight.shape[0] and self.weight.shape[3] == 1
+
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
+        """Exact: float64 sums stay far below 2^53."""
+        x = inputs[0]
+        image = x if x.ndim == 4 else x[:, None]
+        y = self.requantize(self.accumulate(image, self.weight) + self.bias)
+        return y if x.ndim == 4 else y[:, 0]
+
+    def accumulate(self, images: IntArray, weight: NDArray[np.generic]) -> IntArray:
+        """sum w * x for images [N, H, W, C]: int64 [N, out_h, out_w, out_ch]."""
+        taps = windows(images.astype(np.float64), self.window, self.pad_value)
+        weight = weight.astype(np.float64)
+        if self.depthwise:
+            acc = np.einsum("nhwcij,cij->nhwc", taps, weight[..., 0])
+        else:
+            parts = zip(
+                np.split(taps, self.groups, axis=3), np.split(weight, self.groups), strict=True
+            )
+            acc = np.concatenate([_products(t, w) for t, w in parts], axis=3)
+        return np.rint(acc).astype(np.int64)
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+        """Every output value takes kernel_h * kernel_w * in_ch / groups."""
+        return int(np.prod(output)) * int(np.prod(self.weight.shape[1:]))
+
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
+        """Exact: positive weights take the far end of the input interval, negative the near."""
+        low, high = (x.reshape(1, *as_image(x.shape)) for x in inputs[0])
+        positive, negative = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
+        top = self.accumulate(high, positive) + self.accumulate(low, negative)
+        bottom = self.accumulate(low, positive) + self.accumulate(high, negative)
+        # both halves pad with the same value, so the padding's share is exact
+        return (
+            self.requantize(bottom + self.bias).reshape(output),
+            self.requantize(top + self.bias).reshape(output),
+        )
+
+    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:  # noqa: ARG002
+        """Depthwise ties input to output channel by channel; grouped is pinned; dense is free."""
+        if self.depthwise:
+            return linked(1, self.weight.shape[0])
+        if self.groups > 1:
+            return None
+        return dense(np.any(self.weight != 0, axis=(1, 2)))
+
+    def take_channels(self, kept: Kept) -> ConvS8:
+        """Cut the weights; what constant inputs add goes into the bias, exact at the borders."""
+        if self.depthwise:
+            return replace(
+                self,
+                weight=self.weight[kept.output],
+                bias=self.bias[..., kept.output],
+                requantize=self.requantize.take(kept.output),
+                groups=len(kept.output),
+            )
+        return replace(
+            self,
+            weight=self.weight[kept.output][..., kept.inputs[0]],
+            bias=self._bias_with_constants(kept),
+            requantize=self.requantize.take(kept.output),
+        )
+
+    def _bias_with_constants(self, kept: Kept) -> IntArray:
+        removed = np.setdiff1d(np.arange(self.weight.shape[3]), kept.inputs[0])
+        weight = self.weight[kept.output][..., removed]
+        bias = self.bias[..., kept.output]
+        if not np.any(weight):
+            return bias
+        values = kept.values[0].reshape(1, *as_image(kept.shapes[0]))[..., removed]
+        field = bias + self.accumulate(values, weight)[0]
+        flat = field.reshape(-1, field.shape[-1])
+        return flat[0] if np.all(flat == flat[0]) else field
+
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
+        """The depthwise kernel reads weights [kernel_h, kernel_w, ch], the other [out, h, w, in]."""
+        (in_h, in_w, in_ch), (out_h, out_w, out_ch) = as_image(inputs[0]), as_image(output)
+        weight = self.weight[..., 0].transpose(1, 2, 0) if self.depthwise else self.weight
+        bias_fields, bias_tables = bias_classes(self.bias)
+        requant_fields, requant_tables = requantize_tables(self.requantize)
+        function = "mcugen_depthwise_s8" if self.depthwise else "mcugen_conv_s8"
+        groups = () if self.depthwise else (("group_in_ch", self.weight.shape[3]),)
+        outs = () if self.depthwise else (("group_out_ch", out_ch // self.groups),)
+        call = KernelCall(
+            function=function,
+            header="mcugen_conv.h",
+            fields=(
+                ("in_h", in_h),
+                ("in_w", in_w),
+                ("in_ch", in_ch),
+                ("out_h", out_h),
+                ("out_w", out_w),
+                ("out_ch", out_ch),
+                *groups,
+                *outs,
+                *self.window.fields(),
+                ("pad_value", self.pad_value),
+                ("weight", "weight"),
+                *bias_fields,
+                *requant_fields,
+            ),
+            tables=(
+                ConstTable(
+                    suffix="weight",
+                    values=np.ascontiguousarray(weight, np.int8),
+                    comment="[kernel_h, kernel_w, ch]" if self.depthwise else "[out, h, w, in]",
+                ),
+                *bias_tables,
+                *requant_tables,
+            ),
+        )
+        return (call,)
+
+
+def _products(taps: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """taps [N, h, w, C, i, j] times weight [O, i, j, C] as one matrix product."""
+    columns = taps.transpose(0, 1, 2, 4, 5, 3)
+    rows = columns.reshape(-1, int(np.prod(columns.shape[3:])))
+    return (rows @ weight.reshape(len(weight), -1).T).reshape(*taps.shape[:3], len(weight))
+
+
+def bias_classes(
+    bias: IntArray,
+) -> tuple[tuple[tuple[str, int | str | None], ...], tuple[ConstTable, ...]]:
+    """Parameter fields and tables of a bias that may depend on the place.
+
+    Rows and columns of a bias field [out_h, out_w, out_ch] that are alike share a class, so the
+    3x3 kernel's border needs nine biases at most, not one for each pixel.
+    """
+    if bias.ndim == 1:
+        plain = ConstTable(suffix="bias", values=bias.astype(np.int32), comment="[ch]")
+        return (
+            (("bias", "bias"), ("row_class", None), ("col_class", None), ("col_classes", 1)),
+            (plain,),
+        )
+    _, row_first, row_class = np.unique(bias, axis=0, return_index=True, return_inverse=True)
+    _, col_first, col_class = np.unique(bias, axis=1, return_index=True, return_inverse=True)
+    compact = bias[row_first][:, col_first]
+    fields: tuple[tuple[str, int | str | None], ...] = (
+        ("bias", "bias"),
+        ("row_class", "row_class"),
+        ("col_class", "col_class"),
+        ("col_classes", len(col_first)),
+    )
+    tables = (
+        ConstTable(suffix="bias", values=compact.astype(np.int32), comment="[row, col, ch]"),
+        ConstTable(suffix="row_class", values=row_class.astype(np.uint8), comment="[out_h]"),
+        ConstTable(suffix="col_class", values=col_class.astype(np.uint8), comment="[out_w]"),
+    )
+    return fields, tables

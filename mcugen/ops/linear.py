@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fully connected layer over the last axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.fixed_point import IntArray, Requantize
+from mcugen.ir.graph import Shape
+from mcugen.ops.base import (
+    NO_CLAMP,
+    Clamp,
+    ConstTable,
+    FloatArray,
+    IntOp,
+    Interval,
+    KernelCall,
+    Lowering,
+    Op,
+)
+from mcugen.ops.channels import ChannelLinks, Kept, dense
+from mcugen.ops.weights import quantize_layer, requantize_tables
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Linear(Op):
+    """y = W x + b over the last axis. weight: float32 [out_ch, in_ch], bias: [out_ch]."""
+
+    kind: ClassVar[str] = "linear"
+    weight: FloatArray
+    bias: FloatArray
+    clamp: Clamp = NO_CLAMP
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        """[..., in_ch] to [..., out_ch]."""
+        if not inputs[0] or inputs[0][-1] != self.weight.shape[1]:
+            msg = f"weights take {self.weight.shape[1]} features, input has shape {inputs[0]}"
+            raise ValueError(msg)
+        return (*inputs[0][:-1], self.weight.shape[0])
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Source: torch.nn.functional.linear."""
+        import torch
+        from torch.nn import functional
+
+        weight, bias = torch.as_tensor(self.weight), torch.as_tensor(self.bias)
+        return self.clamp.apply(functional.linear(inputs[0], weight, bias))
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+        """Every output value takes in_ch."""
+        return int(np.prod(output)) * self.weight.shape[1]
+
+    def with_clamp(self, clamp: Clamp) -> Linear:
+        """The same layer, clamped."""
+        return replace(self, clamp=self.clamp.intersect(clamp))
+
+    def lower(self, ctx: Lowering) -> LinearS8:
+        """Per-channel symmetric weights; the input's zero point goes into the bias."""
+        layer = quantize_layer(self.weight, self.bias, self.clamp, ctx)
+        return LinearS8(weight=layer.weight, bias=layer.bias, requantize=layer.requantize)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LinearS8(IntOp):
+    """y = requantize(bias + W x). weight: int8 [out_ch, in_ch]; bias: int64 [out_ch]."""
+
+    kind: ClassVar[str] = "linear"
+    weight: NDArray[np.int8]
+    bias: IntArray
+    requantize: Requantize
+
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
+        """Exact: float64 sums stay far below 2^53."""
+        return self.requantize(self._products(inputs[0], self.weight) + self.bias)
+
+    @staticmethod
+    def _products(x: IntArray, weight: NDArray[np.generic]) -> IntArray:
+        acc = x.astype(np.float64) @ weight.astype(np.float64).T
+        return np.rint(acc).astype(np.int64)
+
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+        """Every output value takes in_ch."""
+        return int(np.prod(output)) * self.weight.shape[1]
+
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
+        """Exact: positive weights take the far end of the input interval, negative the near."""
+        low, high = inputs[0]
+        positive, negative = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
+        bottom = self._products(low, positive) + self._products(high, negative)
+        top = self._products(high, positive) + self._products(low, negative)
+        return self.requantize(bottom + self.bias), self.requantize(top + self.bias)
+
+    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:  # noqa: ARG002
+        """Inputs and outputs are free of each other; rows that share weights are pinned."""
+        return dense(self.weight != 0) if len(output) == 1 else None
+
+    def take_channels(self, kept: Kept) -> LinearS8:
+        """Cut the weights; what constant inputs add goes into the bias."""
+        removed = np.setdiff1d(np.arange(self.weight.shape[1]), kept.inputs[0])
+        weight = self.weight[kept.output]
+        return replace(
+            self,
+            weight=np.ascontiguousarray(weight[:, kept.inputs[0]]),
+            bias=self.bias[kept.output]
+            + self._products(kept.values[0][removed], weight[:, removed]),
+            requantize=self.requantize.take(kept.output),
+        )
+
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
+        """One call over all rows."""
+        out_ch, in_ch = self.weight.shape
+        requant_fields, requant_tables = requantize_tables(self.requantize)
+        call = KernelCall(
+            function="mcugen_linear_s8",
+            header="mcugen_linear.h",
+            fields=(
+                ("rows", int(np.prod(output[:-1]))),
+                ("in_ch", in_ch),
+                ("out_ch", out_ch),
+                ("weight", "weight"),
+                ("bias", "bias"),
+                *requant_fields,
+            ),
+            tables=(
+                ConstTable(suffix="weight", values=self.weight, comment="[out_ch, in_ch]"),
+                ConstTable(suffix="bias", values=self.bias.astype(np.int32), comment="[out_ch]"),
+                *requant_tables,
+            ),
+        )
+        return (call,)
