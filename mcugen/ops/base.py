@@ -134,6 +134,10 @@ class Op(ABC):
         """Real range of the output that holds for every input, None where data must tell."""
         return None
 
+    def fixed_qparams(self) -> QParams | None:
+        """Quantization of the output where the operator dictates it, None where ranges choose."""
+        return None
+
     def with_clamp(self, clamp: Clamp) -> Op | None:  # noqa: ARG002
         """This operator with `clamp` applied to its output, None where it cannot take one."""
         return None
@@ -149,8 +153,6 @@ class IntOp(ABC):
 
     kind: ClassVar[str]
     computes: ClassVar[bool] = True
-    # operands that the output may overwrite in place, element by element
-    in_place: ClassVar[tuple[int, ...]] = ()
     # the output is the same bytes as operand 0: no code, one buffer
     is_view: ClassVar[bool] = False
 
@@ -165,6 +167,10 @@ class IntOp(ABC):
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
         """Multiply-accumulates of one inference."""
         return 0
+
+    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:  # noqa: ARG002
+        """Operands that the output may overwrite as it is computed."""
+        return ()
 
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
         """Lowest and highest possible output, element by element [*shape]; int8 where unknown.

@@ -12,6 +12,7 @@ import numpy as np
 from mcugen.fixed_point import IntArray, round_half_up
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import FloatArray, IntOp, Interval, KernelCall, Lowering, Op
+from mcugen.ops.channels import Kept
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +63,10 @@ class ConstantS8(IntOp):
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
         """The values themselves."""
         return self.values, self.values
+
+    def take_channels(self, kept: Kept) -> ConstantS8:
+        """The kept channels' values."""
+        return ConstantS8(values=np.ascontiguousarray(self.values[..., kept.output]))
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:  # noqa: ARG002
         """A constant has no code."""

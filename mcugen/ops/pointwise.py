@@ -175,12 +175,15 @@ class TableS8(IntOp):
     """y = table[x + 128]. table: int8 [256]."""
 
     kind: ClassVar[str] = "table"
-    in_place: ClassVar[tuple[int, ...]] = (0,)
     table: NDArray[np.int8]
 
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """One look-up per element."""
         return self.table[inputs[0] + 128].astype(np.int64)
+
+    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:  # noqa: ARG002
+        """Element by element."""
+        return (0,)
 
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
         """Exact: least and largest table entry between the ends of the interval."""

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Removing channels that hold one constant or that nothing reads, without changing one output bit.
+
+Works on the integer graph: interval arithmetic over the actual weights tells which values each
+channel can take at each place, borders included. A constant channel's share of the next layer goes
+into that layer's bias. Knows no operator by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.ir.graph import Graph, Node
+from mcugen.ops.base import IntOp, Interval
+from mcugen.ops.channels import PINNED, ChannelLinks, Kept
+
+Mask = NDArray[np.bool_]
+
+
+def run(graph: Graph) -> Graph:
+    """The graph without its constant and unread channels."""
+    intervals = value_intervals(graph)
+    links = {node.name: _links(graph, node) for node in graph.nodes}
+    constant = {name: _constant_channels(interval) for name, interval in intervals.items()}
+    needed = _needed_channels(graph, links, constant)
+    candidates = {name: constant[name] | ~needed[name] for name in constant}
+    removed = _removable(graph, links, candidates)
+    return _rebuild(graph, intervals, removed)
+
+
+def value_intervals(graph: Graph) -> dict[str, Interval]:
+    """Lowest and highest value of every element of every tensor, int64 [*shape]."""
+    found: dict[str, Interval] = {}
+    for node in graph.nodes:
+        op = node.op
+        assert isinstance(op, IntOp)
+        operands = [found[name] for name in node.inputs]
+        low, high = op.bounds(operands, node.shape)
+        found[node.name] = (np.broadcast_to(low, node.shape), np.broadcast_to(high, node.shape))
+    return found
+
+
+def _channels(node: Node) -> int:
+    return node.shape[-1] if node.shape else 1
+
+
+def _constant_channels(interval: Interval) -> Mask:
+    """Channels whose every element can take one value only (which may differ from place to place)."""
+    low, high = interval
+    return np.all((low == high).reshape(-1, low.shape[-1] if low.ndim else 1), axis=0)
+
+
+def _links(graph: Graph, node: Node) -> ChannelLinks | None:
+    op = node.op
+    assert isinstance(op, IntOp)
+    return op.channel_links(graph.input_shapes(node), node.shape) if node.inputs else None
+
+
+def _needed_channels(
+    graph: Graph, links: Mapping[str, ChannelLinks | None], constant: Mapping[str, Mask]
+) -> dict[str, Mask]:
+    """Channels on which an output depends, a constant one never needing its operands."""
+    needed = {node.name: np.zeros(_channels(node), bool) for node in graph.nodes}
+    for name in graph.outputs:
+        needed[name][:] = True
+    for node in reversed(graph.nodes):
+        wanted = needed[node.name] & ~constant[node.name]
+        link = links[node.name]
+        for position, name in enumerate(node.inputs):
+            if link is None:
+                needed[name] |= bool(np.any(needed[node.name]))
+            else:
+                needed[name] |= _read_channels(link, position, wanted)
+    return needed
+
+
+def _read_channels(link: ChannelLinks, position: int, wanted: Mask) -> Mask:
+    reads = link.reads[position]
+    if reads is not None:
+        return np.any(reads[wanted], axis=0)
+    ids = link.inputs[position]
+    return (ids == PINNED) | np.isin(ids, link.output[wanted])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Groups:
+    """Union-find over the channels of all tensors."""
+
+    start: Mapping[str, int]
+    leader: NDArray[np.int64]
+
+    def find(self, i: int) -> int:
+        while self.leader[i] != i:
+            self.leader[i] = self.leader[self.leader[i]]
+            i = int(self.leader[i])
+        return i
+
+
+def _removable(
+    graph: Graph,
+    links: Mapping[str, ChannelLinks | None],
+    candidates: Mapping[str, Mask],
+) -> dict[str, Mask]:
+    """Channels that can go: every channel of their group is a candidate, none is pinned."""
+    sizes = {node.name: _channels(node) for node in graph.nodes}
+    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()])[:-1].tolist(), strict=True))
+    total = sum(sizes.values())
+    groups = _Groups(start=starts, leader=np.arange(total))
+    stuck = np.zeros(total, bool)
+    for name in (*graph.inputs, *graph.outputs):
+        stuck[starts[name] : starts[name] + sizes[name]] = True
+    for name, mask in candidates.items():
+        stuck[starts[name] : starts[name] + sizes[name]] |= ~mask
+    for node in graph.nodes:
+        _join(node, links[node.name], groups, stuck)
+    roots = np.array([groups.find(i) for i in range(total)], np.int64)
+    spans = {name: slice(start, start + sizes[name]) for name, start in starts.items()}
+    gone = _leave_one(roots, stuck, list(spans.values()))
+    return {name: gone[span] for name, span in spans.items()}
+
+
+def _leave_one(roots: NDArray[np.int64], stuck: Mask, spans: Sequence[slice]) -> Mask:
+    """The channels that go, with one left in each tensor: an empty tensor is no tensor in C."""
+    blocked = np.zeros(len(roots), bool)
+    blocked[roots[stuck]] = True
+    changed = True
+    while changed:
+        changed = False
+        for span in spans:
+            own = roots[span]
+            if not np.any(blocked[own]):
+                blocked[own[0]] = changed = True
+    return ~blocked[roots]
+
+
+def _join(node: Node, link: ChannelLinks | None, groups: _Groups, stuck: Mask) -> None:
+    """Tie the channels that one node ties; pin all of them where the node says nothing."""
+    start = groups.start
+    members: dict[int, int] = {}
+    for name, ids in _tensors(node, link):
+        for channel, number in enumerate(ids.tolist()):
+            place = start[name] + channel
+            if number == PINNED:
+                stuck[place] = True
+            elif number in members:
+                groups.leader[groups.find(place)] = groups.find(members[number])
+            else:
+                members[number] = place
+
+
+def _tensors(node: Node, link: ChannelLinks | None) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    if link is None:
+        # the output alone says nothing of a node without operands: its readers decide
+        if node.inputs:
+            yield node.name, np.full(_channels(node), PINNED)
+        return
+    for name, ids in zip(node.inputs, link.inputs, strict=True):
+        yield name, ids
+    yield node.name, link.output
+
+
+def _rebuild(
+    graph: Graph, intervals: Mapping[str, Interval], removed: Mapping[str, Mask]
+) -> Graph:
+    kept = {name: np.flatnonzero(~mask) for name, mask in removed.items()}
+    nodes = []
+    for node in graph.nodes:
+        touched = any(removed[name].any() for name in (*node.inputs, node.name))
+        nodes.append(_cut(graph, node, intervals, kept) if touched else node)
+    return _without_unread(graph.with_nodes(nodes))
+
+
+def _cut(
+    graph: Graph,
+    node: Node,
+    intervals: Mapping[str, Interval],
+    kept: Mapping[str, NDArray[np.intp]],
+) -> Node:
+    op = node.op
+    assert isinstance(op, IntOp)
+    cut = op.take_channels(
+        Kept(
+            inputs=tuple(kept[name] for name in node.inputs),
+            output=kept[node.name],
+            values=tuple(intervals[name][0] for name in node.inputs),
+            shapes=graph.input_shapes(node),
+        )
+    )
+    return replace(node, op=cut, shape=(*node.shape[:-1], len(kept[node.name])))
+
+
+def _without_unread(graph: Graph) -> Graph:
+    """Drop nodes that no output depends on; inputs stay, they are the caller's."""
+    live = {*graph.inputs, *graph.outputs}
+    kept = []
+    for node in reversed(graph.nodes):
+        if node.name in live:
+            live.update(node.inputs)
+            kept.append(node)
+    return graph.with_nodes(reversed(kept))

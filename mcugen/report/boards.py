@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boards as plain aligned text for the terminal; prints nothing and reads no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mcugen.boards import FEATURES, Board
+
+
+def boards_table(boards: Iterable[Board]) -> str:
+    """One line per board: name, core, all flash, largest RAM region, clock, title."""
+    head = ("board", "core", "flash", "RAM", "clock", "")
+    rows = [
+        (
+            board.name,
+            board.core.name,
+            _size(board.flash_bytes),
+            _size(board.ram_bytes),
+            _clock(board.clock_hz),
+            board.title,
+        )
+        for board in boards
+    ]
+    return "\n".join(
+        (
+            *_columns([head, *rows]),
+            "",
+            "RAM is the largest single region, in which the arena must lie.",
+        )
+    )
+
+
+def board_details(board: Board) -> str:
+    """Every number of one board with its source, the compiler's flags and the simulator."""
+    parts = [_headline(board), _memory(board), _core(board), _simulator(board)]
+    return "\n\n".join(parts)
+
+
+def _headline(board: Board) -> str:
+    lines = [f"{board.name}: {board.title}"]
+    if board.aliases:
+        lines.append(f"also called {', '.join(board.aliases)}")
+    lines.append(f"clock {_clock(board.clock_hz)} ({board.source_of('clock')})")
+    return "\n".join(lines)
+
+
+def _memory(board: Board) -> str:
+    head = ("memory", "kind", "origin", "size", "", "source")
+    rows = [
+        (
+            region.name,
+            region.kind,
+            f"0x{region.origin:08x}",
+            _size(region.size_bytes),
+            "fast" if region.fast else "",
+            board.source_of(f"memory {region.name}"),
+        )
+        for region in board.regions
+    ]
+    flash = f"all flash: {_size(board.flash_bytes)}"
+    ram = f"largest RAM region, in which the arena must lie: {_size(board.ram_bytes)}"
+    return "\n".join((*_columns([head, *rows]), flash, ram))
+
+
+def _core(board: Board) -> str:
+    core = board.core
+    features = [name for name in FEATURES if name in core.features]
+    return _block(
+        "core",
+        [
+            ("name", core.name),
+            *(("feature", f"{name}: {FEATURES[name]}") for name in features),
+            ("gcc", f"{core.gcc} {' '.join(core.gcc_flags)}"),
+            ("zig", f"zig cc -target {core.zig_target} -mcpu={core.zig_cpu}"),
+            ("optimize", " ".join(core.optimize)),
+            ("source", board.source_of("core")),
+        ],
+    )
+
+
+def _simulator(board: Board) -> str:
+    simulator = board.core.simulator
+    return _block(
+        "simulator",
+        [
+            ("qemu", f"{simulator.qemu} -M {simulator.machine}"),
+            ("unicorn", simulator.unicorn or "not used for this core"),
+            ("flash", f"{_size(simulator.flash_bytes)} at 0x{simulator.flash_origin:08x}"),
+            ("RAM", f"{_size(simulator.ram_bytes)} at 0x{simulator.ram_origin:08x}"),
+            ("source", board.source_of("simulator")),
+        ],
+    )
+
+
+def _block(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    return "\n".join((title, *(f"  {line}" for line in _columns(rows))))
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines, each column as wide as its longest cell, no blanks at the end."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _size(size_bytes: int) -> str:
+    """A size in the largest unit that shows it in full, or in KiB with one decimal."""
+    if size_bytes % (1 << 20) == 0:
+        return f"{size_bytes >> 20} MiB"
+    return f"{size_bytes / 1024:.1f}".removesuffix(".0") + " KiB"
+
+
+def _clock(hz: int) -> str:
+    return f"{hz / 1e6:g} MHz"

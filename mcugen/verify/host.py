@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The generated C on this machine: compiled to a shared library and called through cffi."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cffi
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.errors import ToolchainError
+from mcugen.resources import data_dir
+from mcugen.toolchains import host_compiler
+from mcugen.verify.inputs import Batch
+
+ALIGNMENT = 16
+
+
+class HostNetwork:
+    """A generated folder, compiled; a context manager, because the library is a temporary file."""
+
+    target = "host"
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        input_lens: Sequence[int],
+        output_lens: Sequence[int],
+        arena_bytes: int,
+        trace_bytes: int,
+    ) -> None:
+        """Compile `folder`. `trace_bytes` is the sum of all layers' tensors.
+
+        Raises ToolchainError where no compiler is found or the code does not compile.
+        """
+        self.name = name
+        self.input_lens, self.output_lens = tuple(input_lens), tuple(output_lens)
+        self.arena_bytes, self.trace_bytes = arena_bytes, trace_bytes
+        self._temporary = tempfile.TemporaryDirectory(prefix="mcugen-")
+        library = Path(self._temporary.name) / f"{name}.so"
+        sources = [*sorted(folder.glob("*.c")), data_dir("runtime_c") / "host_trace.c"]
+        host_compiler().shared_library(
+            sources, library, include=[folder], flags=["-O2", "-DMCUGEN_TRACE"]
+        )
+        self._ffi = cffi.FFI()
+        self._ffi.cdef(self._declarations())
+        try:
+            self._lib: Any = self._ffi.dlopen(str(library))
+        except OSError as error:
+            msg = f"the compiled network cannot be loaded: {error}"
+            raise ToolchainError(msg) from error
+
+    def __enter__(self) -> HostNetwork:
+        """The network itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close and remove the library."""
+        self._ffi.dlclose(self._lib)
+        self._temporary.cleanup()
+
+    def _numbers(self, lens: Sequence[int]) -> list[str]:
+        return [str(k) for k in range(len(lens))] if len(lens) > 1 else [""]
+
+    def _declarations(self) -> str:
+        inputs = [f"int8_t *{self.name}_input{k}(void *);" for k in self._numbers(self.input_lens)]
+        outputs = [
+            f"int8_t *{self.name}_output{k}(void *);" for k in self._numbers(self.output_lens)
+        ]
+        own = [f"int {self.name}_invoke(void *);", "void mcugen_trace_into(unsigned char *);"]
+        return "\n".join([*inputs, *outputs, *own])
+
+    def run(self, inputs: Batch) -> tuple[NDArray[np.int8], ...]:
+        """int8 [N, *shape] inputs to int8 [N, len] outputs."""
+        return self._run(inputs, self._trace_buffer(1), keep=False)[1]
+
+    def trace(self, inputs: Batch) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
+        """All layers' tensors one after the other, int8 [N, bytes], and the outputs [N, len]."""
+        return self._run(inputs, self._trace_buffer(len(inputs[0])), keep=True)
+
+    def _trace_buffer(self, samples: int) -> NDArray[np.int8]:
+        return np.zeros((samples, self.trace_bytes), np.int8)
+
+    def _run(
+        self, inputs: Batch, traces: NDArray[np.int8], *, keep: bool
+    ) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
+        samples = len(inputs[0])
+        arena = self._arena()
+        flat = [np.ascontiguousarray(x.reshape(samples, -1)) for x in inputs]
+        outputs = tuple(np.empty((samples, n), np.int8) for n in self.output_lens)
+        for i in range(samples):
+            self._lib.mcugen_trace_into(self._pointer(traces[i if keep else 0]))
+            self._call(arena, [x[i] for x in flat], [y[i] for y in outputs])
+        return traces, outputs
+
+    def _arena(self) -> Any:
+        """Exactly the promised bytes, aligned, with rubbish in them."""
+        whole = np.full(self.arena_bytes + ALIGNMENT, 0x5A, np.uint8)
+        start = -whole.ctypes.data % ALIGNMENT
+        return whole[start : start + self.arena_bytes]
+
+    def _pointer(self, array: NDArray[Any]) -> Any:
+        return self._ffi.from_buffer("unsigned char *", memoryview(array.view(np.uint8)))
+
+    def _call(
+        self, arena: Any, inputs: Sequence[NDArray[np.int8]], outputs: Sequence[NDArray[np.int8]]
+    ) -> None:
+        base = self._ffi.from_buffer(arena)
+        for number, x in zip(self._numbers(self.input_lens), inputs, strict=True):
+            target = getattr(self._lib, f"{self.name}_input{number}")(base)
+            self._ffi.memmove(target, x.tobytes(), x.size)
+        code = getattr(self._lib, f"{self.name}_invoke")(base)
+        if code != 0:
+            msg = f"{self.name}_invoke returned {code}"
+            raise ToolchainError(msg)
+        for number, y in zip(self._numbers(self.output_lens), outputs, strict=True):
+            source = getattr(self._lib, f"{self.name}_output{number}")(base)
+            y[:] = np.frombuffer(self._ffi.buffer(source, y.size), np.int8)
