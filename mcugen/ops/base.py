@@ -191,6 +191,12 @@ class IntOp(ABC):
 AnyOp: TypeAlias = "Op | IntOp"
 
 
+def parameter_count(op: AnyOp) -> int:
+    """Numbers that an operator holds in arrays: weights, biases, slopes, constants."""
+    values = (getattr(op, name) for name in getattr(op, "__dataclass_fields__", ()))
+    return sum(value.size for value in values if isinstance(value, np.ndarray))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input(Op):
     """A tensor that the caller supplies."""

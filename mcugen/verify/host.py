@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.errors import ToolchainError
+from mcugen.ir.graph import Graph
+from mcugen.plan.lifetimes import tensor_bytes
 from mcugen.resources import data_dir
 from mcugen.toolchains import host_compiler
 from mcugen.verify.inputs import Batch
@@ -128,3 +130,18 @@ class HostNetwork:
         for number, y in zip(self._numbers(self.output_lens), outputs, strict=True):
             source = getattr(self._lib, f"{self.name}_output{number}")(base)
             y[:] = np.frombuffer(self._ffi.buffer(source, y.size), np.int8)
+
+
+def host_network(folder: Path, graph: Graph, arena_bytes: int) -> HostNetwork:
+    """The generated C of an integer graph, compiled for this machine.
+
+    Raises ToolchainError where no compiler is found or the code does not compile.
+    """
+    return HostNetwork(
+        folder,
+        graph.name,
+        input_lens=[tensor_bytes(graph.by_name[name]) for name in graph.inputs],
+        output_lens=[tensor_bytes(graph.by_name[name]) for name in graph.outputs],
+        arena_bytes=arena_bytes,
+        trace_bytes=sum(tensor_bytes(node) for node in graph.layers),
+    )

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiler as a list of stages: float graph and samples in, integer graph, plan and C text out.
+
+Every stage takes and returns immutable values; nothing is read from or written to disk here, except
+for the dumps that are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.emit.render import render
+from mcugen.emit.view import LayerCalls, NetworkView, layer_calls, network_view
+from mcugen.fixed_point import RequantMode
+from mcugen.ir.check import Stage, check
+from mcugen.ir.graph import Graph
+from mcugen.ir.text import to_text
+from mcugen.lower.integer import to_integer
+from mcugen.ops.base import parameter_count
+from mcugen.passes import fold_constants, remove_channels
+from mcugen.plan.arena import Plan, plan_arena
+from mcugen.quantize.observers import observe_ranges
+from mcugen.quantize.qparams import choose_qparams
+
+Pass = Callable[[Graph], Graph]
+
+FLOAT_PASSES: Mapping[str, Pass] = {
+    "fold_constants": fold_constants.run,
+}
+INTEGER_PASSES: Mapping[str, Pass] = {
+    "remove_channels": remove_channels.run,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileOptions:
+    """What the user may choose about the compilation itself."""
+
+    requant: RequantMode = "single"
+    ranges: str = "minmax"  # or "percentile:P"
+    skip_passes: frozenset[str] = frozenset()
+    dump_dir: Path | None = None
+
+    def text(self) -> str:
+        """The choices that change the generated C, for its digest."""
+        return f"{self.requant} {self.ranges} {sorted(self.skip_passes)}"
+
+
+class Cost(NamedTuple):
+    """What a graph costs, comparable from stage to stage."""
+
+    layers: int
+    macs: int
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassRecord:
+    """One exact pass and what it saved."""
+
+    name: str
+    before: Cost
+    after: Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Compilation:
+    """A network, compiled: everything that is written, verified and reported."""
+
+    float_graph: Graph  # after the exact passes
+    uncut_graph: Graph  # integer, before integer passes: tensors match those of `float_graph`
+    graph: Graph  # integer, as emitted
+    layers: tuple[LayerCalls, ...]
+    plan: Plan
+    passes: tuple[PassRecord, ...]
+    view: NetworkView
+    files: Mapping[str, str]
+
+
+def compile_graph(
+    source: Graph, samples: Sequence[NDArray[np.float32]], options: CompileOptions
+) -> Compilation:
+    """Compile a float graph; `samples` are its inputs, float32 [N, *shape] in stored layout."""
+    records: list[PassRecord] = []
+    graph = _run_passes(source, FLOAT_PASSES, "float", options, records)
+    ranges = observe_ranges(graph, samples, options.ranges)
+    uncut = to_integer(graph, choose_qparams(graph, ranges), options.requant)
+    check(uncut, "integer", "to_integer")
+    _dump(uncut, "to_integer", options, len(records))
+    integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)
+    layers = layer_calls(integer)
+    plan = plan_arena(integer, _scratch(layers))
+    view = network_view(integer, layers, plan, cost_of(integer).macs, options.text())
+    return Compilation(
+        float_graph=graph,
+        uncut_graph=uncut,
+        graph=integer,
+        layers=layers,
+        plan=plan,
+        passes=tuple(records),
+        view=view,
+        files=render(view),
+    )
+
+
+def _run_passes(
+    graph: Graph,
+    passes: Mapping[str, Pass],
+    stage: Stage,
+    options: CompileOptions,
+    records: list[PassRecord],
+) -> Graph:
+    for name, run in passes.items():
+        if name in options.skip_passes:
+            continue
+        before = cost_of(graph)
+        graph = check(run(graph), stage, name)
+        records.append(PassRecord(name=name, before=before, after=cost_of(graph)))
+        _dump(graph, name, options, len(records))
+    return graph
+
+
+def cost_of(graph: Graph) -> Cost:
+    """Layers, multiply-accumulates and parameters of a float or an integer graph."""
+    return Cost(
+        layers=len(graph.layers),
+        macs=sum(node.op.macs(graph.input_shapes(node), node.shape) for node in graph.nodes),
+        parameters=sum(parameter_count(node.op) for node in graph.nodes),
+    )
+
+
+def _scratch(layers: Sequence[LayerCalls]) -> dict[str, int]:
+    return {
+        layer.node.name: max((call.scratch_bytes for call in layer.calls), default=0)
+        for layer in layers
+    }
+
+
+def _dump(graph: Graph, stage: str, options: CompileOptions, number: int) -> None:
+    if options.dump_dir is not None:
+        path = options.dump_dir / f"{number:02d}_{stage}.txt"
+        path.write_text(to_text(graph), encoding="utf-8")
