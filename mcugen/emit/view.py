@@ -117,10 +117,10 @@ def network_view(
     graph: Graph, layers: Sequence[LayerCalls], plan: Plan, macs: int, options: str
 ) -> NetworkView:
     """Everything the templates print for one network."""
-    tables = _Tables()
+    tables = _Tables(graph.name)
     constants = {node.name: tables.add_constant(node) for node in graph.nodes if in_flash(node)}
     params = [
-        _params(_call_name(layer, i), call, tables, layer.node.name)
+        _params(graph.name, _call_name(layer, i), call, tables, layer.node.name)
         for layer in layers
         for i, call in enumerate(layer.calls)
     ]
@@ -153,7 +153,8 @@ def network_view(
 class _Tables:
     """Constant arrays, each distinct content once: shared weights share their table."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: str) -> None:
+        self.network = network
         self.views: list[TableView] = []
         self.total_bytes = 0
         self._known: dict[tuple[str, bytes], str] = {}
@@ -163,7 +164,7 @@ class _Tables:
         values = np.ascontiguousarray(table.values)
         key = (values.dtype.name, values.tobytes())
         if key not in self._known:
-            name = f"{owner}_{table.suffix}"
+            name = f"{self.network}_{owner}_{table.suffix}"
             self._known[key] = name
             self._print(name, values, table.comment)
         return self._known[key]
@@ -188,10 +189,13 @@ class _Tables:
 
 
 def _call_name(layer: LayerCalls, index: int) -> str:
-    return layer.node.name if len(layer.calls) == 1 else f"{layer.node.name}_{index}"
+    # two underscores stand in no layer's name, so this meets no other layer
+    return layer.node.name if len(layer.calls) == 1 else f"{layer.node.name}__{index}"
 
 
-def _params(name: str, call: KernelCall, tables: _Tables, owner: str) -> ParamsView:
+def _params(
+    network: str, name: str, call: KernelCall, tables: _Tables, owner: str
+) -> ParamsView:
     names = {table.suffix: tables.add(owner, table) for table in call.tables}
 
     def text(value: int | str | None) -> str:
@@ -200,7 +204,7 @@ def _params(name: str, call: KernelCall, tables: _Tables, owner: str) -> ParamsV
         return names[value] if isinstance(value, str) else literals.integer(value)
 
     return ParamsView(
-        declaration=f"static const {call.function}_params_t {name}_params",
+        declaration=f"static const {call.function}_params_t {network}_{name}_params",
         fields=tuple(f".{field} = {text(value)}" for field, value in call.fields),
     )
 
@@ -221,7 +225,7 @@ def _layer(
         scratch = []
         if call.scratch_bytes:
             scratch = [f"base + {plan.offsets[f'{node.name}.scratch']}"]
-        arguments = ", ".join([f"&{_call_name(layer, i)}_params", *operands, target, *scratch])
+        arguments = ", ".join([f"&{graph.name}_{_call_name(layer, i)}_params", *operands, target, *scratch])
         calls.append(f"{call.function}({arguments});")
     size = int(np.prod(node.shape))
     return LayerView(

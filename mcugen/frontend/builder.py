@@ -138,10 +138,11 @@ class Builder:
     def _unique(self, hint: str) -> str:
         base = re.sub(r"[^a-z0-9]+", "_", hint.lower()).strip("_") or "node"
         base = base if base[0].isalpha() else f"n{base}"
-        name, count = base[:40], 1
+        base = base[:40].rstrip("_")
+        name, count = base, 1
         while name in self._taken:
             count += 1
-            name = f"{base[:40]}_{count}"
+            name = f"{base}_{count}"
         self._taken.add(name)
         return name
 
