@@ -12,7 +12,7 @@ import torch
 from mcugen.errors import ModelError
 from mcugen.frontend.builder import Builder, Value, to_numpy
 from mcugen.ops import Conv, Linear, Window
-from mcugen.ops.conv import Pads
+from mcugen.ops.window import Pads
 
 
 def pair(values: int | Sequence[int], rank: int, default: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 
 from mcugen.ops.base import Input, IntOp, Op
 from mcugen.ops.constant import Constant
-from mcugen.ops.conv import Conv, Window
+from mcugen.ops.conv import Conv
 from mcugen.ops.linear import Linear
 from mcugen.ops.pointwise import (
     ELU,
@@ -18,6 +18,7 @@ from mcugen.ops.pointwise import (
 )
 from mcugen.ops.reshape import Reshape
 from mcugen.ops.transpose import Transpose
+from mcugen.ops.window import Window
 
 __all__ = [
     "ELU",
