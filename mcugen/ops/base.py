@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = "NDArray[np.float32]"
 Interval: TypeAlias = "tuple[IntArray, IntArray]"  # lowest and highest value, element by element
+ScaleShiftArrays: TypeAlias = "tuple[FloatArray, FloatArray]"  # [C] or [1] each
 AnyArray: TypeAlias = "NDArray[np.generic]"
 
 
@@ -145,6 +146,25 @@ class Op(ABC):
     @property
     def clamp_only(self) -> Clamp | None:
         """The clamp that this operator is, None where it is more than that."""
+        return None
+
+    @property
+    def scale_shift_only(self) -> ScaleShiftArrays | None:
+        """The scale and shift that this operator is, None where it is more than that."""
+        return None
+
+    def absorb_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Op | None:  # noqa: ARG002
+        """This operator with y * scale + shift behind it, None where it cannot take that in.
+
+        scale, shift: float32 [C] along the last axis of the output, or [1].
+        """
+        return None
+
+    def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Op | None:  # noqa: ARG002
+        """This operator with x * scale + shift before its one operand, None where it cannot.
+
+        scale, shift: float32 [C] along the last axis of the operand, or [1].
+        """
         return None
 
 
