@@ -3,4 +3,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mcugen.api import BuildResult, CompiledNetwork, build, load
+
 __version__ = "0.1.0"
+__all__ = ["BuildResult", "CompiledNetwork", "__version__", "build", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """The API on first use: it imports torch, which `mcugen --help` need not wait for."""
+    if name in __all__:
+        from mcugen import api
+
+        return getattr(api, name)
+    msg = f"module 'mcugen' has no attribute {name!r}"
+    raise AttributeError(msg)

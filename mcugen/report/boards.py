@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mcugen.boards import FEATURES, Board
+from mcugen.report.table import columns, size_text
 
 
 def boards_table(boards: Iterable[Board]) -> str:
@@ -15,8 +16,8 @@ def boards_table(boards: Iterable[Board]) -> str:
         (
             board.name,
             board.core.name,
-            _size(board.flash_bytes),
-            _size(board.ram_bytes),
+            size_text(board.flash_bytes),
+            size_text(board.ram_bytes),
             _clock(board.clock_hz),
             board.title,
         )
@@ -24,7 +25,7 @@ def boards_table(boards: Iterable[Board]) -> str:
     ]
     return "\n".join(
         (
-            *_columns([head, *rows]),
+            *columns([head, *rows]),
             "",
             "RAM is the largest single region, in which the arena must lie.",
         )
@@ -52,15 +53,15 @@ def _memory(board: Board) -> str:
             region.name,
             region.kind,
             f"0x{region.origin:08x}",
-            _size(region.size_bytes),
+            size_text(region.size_bytes),
             "fast" if region.fast else "",
             board.source_of(f"memory {region.name}"),
         )
         for region in board.regions
     ]
-    flash = f"all flash: {_size(board.flash_bytes)}"
-    ram = f"largest RAM region, in which the arena must lie: {_size(board.ram_bytes)}"
-    return "\n".join((*_columns([head, *rows]), flash, ram))
+    flash = f"all flash: {size_text(board.flash_bytes)}"
+    ram = f"largest RAM region, in which the arena must lie: {size_text(board.ram_bytes)}"
+    return "\n".join((*columns([head, *rows]), flash, ram))
 
 
 def _core(board: Board) -> str:
@@ -86,31 +87,15 @@ def _simulator(board: Board) -> str:
         [
             ("qemu", f"{simulator.qemu} -M {simulator.machine}"),
             ("unicorn", simulator.unicorn or "not used for this core"),
-            ("flash", f"{_size(simulator.flash_bytes)} at 0x{simulator.flash_origin:08x}"),
-            ("RAM", f"{_size(simulator.ram_bytes)} at 0x{simulator.ram_origin:08x}"),
+            ("flash", f"{size_text(simulator.flash_bytes)} at 0x{simulator.flash_origin:08x}"),
+            ("RAM", f"{size_text(simulator.ram_bytes)} at 0x{simulator.ram_origin:08x}"),
             ("source", board.source_of("simulator")),
         ],
     )
 
 
 def _block(title: str, rows: Sequence[tuple[str, str]]) -> str:
-    return "\n".join((title, *(f"  {line}" for line in _columns(rows))))
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines, each column as wide as its longest cell, no blanks at the end."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-def _size(size_bytes: int) -> str:
-    """A size in the largest unit that shows it in full, or in KiB with one decimal."""
-    if size_bytes % (1 << 20) == 0:
-        return f"{size_bytes >> 20} MiB"
-    return f"{size_bytes / 1024:.1f}".removesuffix(".0") + " KiB"
+    return "\n".join((title, *(f"  {line}" for line in columns(rows))))
 
 
 def _clock(hz: int) -> str:

@@ -30,9 +30,13 @@ def quantize_inputs(graph: Graph, inputs: Sequence[NDArray[np.float32]]) -> Batc
     )
 
 
-def verification_inputs(graph: Graph, samples: Batch, minimum: int = MIN_SAMPLES) -> Batch:
+def verification_inputs(
+    graph: Graph, samples: Batch | None = None, minimum: int = MIN_SAMPLES
+) -> Batch:
     """All `samples`, the extremes, and random bytes up to at least `minimum` in all."""
     nodes = [graph.by_name[name] for name in graph.inputs]
+    if samples is None:
+        samples = tuple(np.zeros((0, *node.shape), np.int8) for node in nodes)
     seed = np.random.default_rng(20240229)
     extremes = [_extremes(n.shape, n.qparams) for n in nodes if n.qparams is not None]
     missing = max(8, minimum - len(samples[0]) - len(extremes[0]))

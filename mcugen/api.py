@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mcugen.build` and `mcugen.load`: the whole tool from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcugen.compiler import BuildResult
+from mcugen.compiler import build as _build
+from mcugen.config import BuildOptions, InputLayout, Requant, Samples
+from mcugen.network import CompiledNetwork
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+__all__ = ["BuildResult", "CompiledNetwork", "build", "load"]
+
+
+def build(
+    model: torch.nn.Module | ExportedProgram | str | Path,
+    *,
+    board: str,
+    calibration: Samples | None = None,
+    evaluation: Samples | None = None,
+    out: str | Path | None = None,
+    name: str | None = None,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    arch: str | None = None,
+    trust_pickle: bool = False,
+    input_layout: InputLayout = "nhwc",
+    requant: Requant = "single",
+    ranges: str = "minmax",
+    skip_passes: Collection[str] = (),
+    sanitize: bool = False,
+    simulate: int = 16,
+) -> BuildResult:
+    """Compile a network to a folder of C and prove that the C equals its integer reference.
+
+    model: a module, an exported program, or the path of a model file.
+    board: a name of `mcugen boards`, a part number, or the path of a board file.
+    calibration: samples [N, ...] in the model's own input shape, as array or .npz/.npy path, one
+        for each input; without it ranges come from synthetic inputs, with a warning.
+    evaluation: a .npz path with x and y, or the pair (x, y); gives `report["accuracy"]`.
+    out: the folder, `build/NAME` by default; replaced in one step if mcugen wrote it.
+    input_shapes: with batch axis, where the model does not say them.
+    simulate: how many inputs are compared on the simulated core; 0 for none.
+
+    Raises McugenError (see mcugen.errors) for everything that the caller can mend, MismatchError
+    where C and reference differ.
+    """
+    shapes = None if input_shapes is None else tuple(tuple(shape) for shape in input_shapes)
+    options = BuildOptions(
+        board=board,
+        out=None if out is None else Path(out),
+        name=name,
+        calibration=calibration,
+        evaluation=evaluation,
+        input_shapes=shapes,
+        arch=arch,
+        trust_pickle=trust_pickle,
+        input_layout=input_layout,
+        requant=requant,
+        ranges=ranges,
+        skip_passes=frozenset(skip_passes),
+        sanitize=sanitize,
+        simulate=simulate,
+    )
+    return _build(model, options)
+
+
+def load(folder: str | Path) -> CompiledNetwork:
+    """The generated C of a folder as a callable on numpy arrays.
+
+    Raises OutputError where the folder is none of ours, ToolchainError without a C compiler.
+    """
+    return CompiledNetwork(folder)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One build from model file to verified folder: the only place where stages meet files and boards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.export import ExportedProgram
+
+from mcugen.boards import Board, load_board
+from mcugen.config import BuildOptions
+from mcugen.data import load_calibration, load_eval, synthetic_inputs
+from mcugen.emit.names import check_name, default_name
+from mcugen.emit.write import check_target, staging, write_files
+from mcugen.evaluate import Accuracy, accuracy, check_import, layer_sqnr, stored_inputs
+from mcugen.frontend.export import input_shapes, to_graph
+from mcugen.frontend.load import Loaded, LoadOptions, load
+from mcugen.ir import serialize
+from mcugen.ir.graph import Graph
+from mcugen.network import REFERENCE, REPORT
+from mcugen.pipeline import Compilation, CompileOptions, compile_graph
+from mcugen.plan.budget import check_budget
+from mcugen.report.report import make_report
+from mcugen.verify.compare import Verification, compare
+from mcugen.verify.host import host_network
+from mcugen.verify.inputs import Batch, quantize_inputs, verification_inputs
+
+Progress = Callable[[str], None]
+SYNTHETIC_SAMPLES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BuildResult:
+    """A finished build: where it lies and what report.json says."""
+
+    folder: Path
+    report: dict[str, Any]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know although the build succeeded."""
+        return tuple(self.report["warnings"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Data:
+    """Stored-layout inputs and where they come from."""
+
+    calibration: list[NDArray[np.float32]]
+    synthetic: bool
+    evaluation: tuple[list[NDArray[np.float32]], NDArray[np.generic]] | None
+
+
+def build(
+    model: torch.nn.Module | ExportedProgram | str | Path,
+    options: BuildOptions,
+    progress: Progress = lambda _: None,
+) -> BuildResult:
+    """Compile, verify and write a network. Raises McugenError for everything a user can mend."""
+    board = load_board(options.board)
+    progress("reading the model")
+    loaded = load(
+        model,
+        LoadOptions(
+            input_shapes=options.input_shapes,
+            arch=options.arch,
+            trust_pickle=options.trust_pickle,
+        ),
+    )
+    name = check_name(options.name) if options.name else default_name(loaded.name)
+    out = options.out or Path("build") / name
+    check_target(out)
+    graph = to_graph(loaded.program, name, options.input_layout)
+    data = _read_data(graph, loaded, options)
+    progress("compiling")
+    compiled = compile_graph(graph, data.calibration, _compile_options(options))
+    check_budget(
+        board, compiled.graph, compiled.layers, compiled.plan, compiled.view.weight_bytes
+    )
+    with staging(out) as folder:
+        report = _write_and_verify(folder, compiled, board, loaded, data, options, progress)
+    return BuildResult(folder=out, report=report)
+
+
+def _compile_options(options: BuildOptions) -> CompileOptions:
+    return CompileOptions(
+        requant=options.requant,
+        ranges=options.ranges,
+        skip_passes=options.skip_passes,
+        dump_dir=options.dump_dir,
+    )
+
+
+def _read_data(graph: Graph, loaded: Loaded, options: BuildOptions) -> _Data:
+    shapes = input_shapes(graph)
+    synthetic = options.calibration is None
+    samples = (
+        synthetic_inputs(shapes, SYNTHETIC_SAMPLES)
+        if options.calibration is None
+        else load_calibration(options.calibration, shapes)
+    )
+    check_import(loaded.program, graph, samples)
+    evaluation = None
+    if options.evaluation is not None:
+        x, y = load_eval(options.evaluation, shapes)
+        evaluation = (stored_inputs(graph, x), y)
+    return _Data(
+        calibration=stored_inputs(graph, samples), synthetic=synthetic, evaluation=evaluation
+    )
+
+
+def _write_and_verify(
+    folder: Path,
+    compiled: Compilation,
+    board: Board,
+    loaded: Loaded,
+    data: _Data,
+    options: BuildOptions,
+    progress: Progress,
+) -> dict[str, Any]:
+    write_files(folder, compiled.files)
+    serialize.save(compiled.graph, folder / REFERENCE)
+    samples = None if data.synthetic else quantize_inputs(compiled.graph, data.calibration)
+    inputs = verification_inputs(compiled.graph, samples)
+    progress(f"verifying on this machine, {len(inputs[0])} inputs")
+    verification, measured = _verify_on_host(folder, compiled, data, inputs)
+    report = make_report(
+        compiled,
+        board,
+        model_kind=loaded.kind,
+        sqnr=layer_sqnr(compiled.float_graph, compiled.uncut_graph, data.calibration),
+        flash_bytes=None,
+        compiler=None,
+        accuracy=measured,
+        verification=[verification],
+        warnings=[*loaded.warnings, *_warnings(data)],
+    )
+    report["files"] = sorted(path.name for path in folder.iterdir())
+    text = json.dumps(report, indent=2) + "\n"
+    (folder / REPORT).write_text(text, encoding="utf-8")
+    return report
+
+
+def _verify_on_host(
+    folder: Path, compiled: Compilation, data: _Data, inputs: Batch
+) -> tuple[Verification, Accuracy | None]:
+    with host_network(folder, compiled.graph, compiled.plan.arena_bytes) as network:
+        verification = compare(compiled.graph, network, inputs)
+        if data.evaluation is None:
+            return verification, None
+        x, y = data.evaluation
+        measured = accuracy(compiled.float_graph, compiled.graph, network.run, x, y)
+        return verification, measured
+
+
+def _warnings(data: _Data) -> Sequence[str]:
+    if not data.synthetic:
+        return ()
+    return (
+        "no calibration data: ranges come from synthetic inputs, accuracy is not vouched for; "
+        "pass real samples with --calib",
+    )

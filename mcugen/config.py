@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may choose for a build, as one immutable value; the CLI and the API fill it in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+# samples: a .npz or .npy file, an array [N, ...], or one array for each input
+Samples: TypeAlias = (
+    "str | Path | NDArray[np.generic] | torch.Tensor | Sequence[NDArray[np.generic]]"
+)
+InputLayout: TypeAlias = Literal["nhwc", "nchw"]
+Requant: TypeAlias = Literal["single", "double"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BuildOptions:
+    """One build. `calibration` and `evaluation` are paths or arrays; None means not given."""
+
+    board: str
+    out: Path | None = None  # build/NAME where not given
+    name: str | None = None
+    calibration: Samples | None = None
+    evaluation: Samples | None = None
+    input_shapes: tuple[tuple[int, ...], ...] | None = None  # batch axis included
+    arch: str | None = None
+    trust_pickle: bool = False
+    input_layout: InputLayout = "nhwc"
+    requant: Requant = "single"
+    ranges: str = "minmax"
+    skip_passes: frozenset[str] = frozenset()
+    sanitize: bool = False
+    simulate: int = 16  # inputs compared on the simulated core, 0 to leave it out
+    dump_dir: Path | None = None
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """`1,1,28,28` as a tuple. Raises ValueError for anything else."""
+    sizes = tuple(int(part) for part in text.replace("x", ",").split(","))
+    if min(sizes) < 1:
+        msg = "sizes must be 1 or more"
+        raise ValueError(msg)
+    return sizes
+
+
+def shapes_text(shapes: Sequence[Sequence[int]]) -> str:
+    """Shapes as the command line takes them."""
+    return " ".join(",".join(map(str, shape)) for shape in shapes)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What int8 costs: error of every layer against float, and accuracy on labelled data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.export import ExportedProgram
+
+from mcugen.errors import CalibrationError, InternalError
+from mcugen.fixed_point import IntArray
+from mcugen.ir.graph import Graph, Node
+from mcugen.ir.interp import run
+from mcugen.train.forward import forward, to_stored
+from mcugen.verify.inputs import Batch, quantize_inputs
+
+Inputs = Sequence[NDArray[np.float32]]
+ERROR_SAMPLES = 32
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """A network on labelled data, in float and in int8.
+
+    `metric` is "top-1" (percent, more is better) for class indices, "mean absolute error" (real
+    units, less is better) for targets of the output's shape.
+    """
+
+    metric: str
+    samples: int
+    float_value: float
+    int8_value: float
+
+
+def stored_inputs(graph: Graph, samples: Inputs) -> list[NDArray[np.float32]]:
+    """Samples [N, *shape] in the model's own axis order, as the graph stores them."""
+    return [
+        to_stored(torch.from_numpy(np.ascontiguousarray(x)), layout).numpy()
+        for x, layout in zip(samples, graph.input_layouts, strict=True)
+    ]
+
+
+def float_outputs(graph: Graph, stored: Inputs) -> list[NDArray[np.float32]]:
+    """The float graph on stored-layout samples: its outputs, float32 [N, *shape]."""
+    parts: list[tuple[torch.Tensor, ...]] = []
+    with torch.no_grad():
+        for start in range(0, len(stored[0]), BATCH):
+            parts.append(forward(graph, [torch.from_numpy(x[start : start + BATCH]) for x in stored]))
+    count = len(stored[0])
+    return [
+        np.broadcast_to(joined, (count, *joined.shape[1:]))
+        for joined in (torch.cat(ys).numpy() for ys in zip(*parts, strict=True))
+    ]
+
+
+def check_import(program: ExportedProgram, graph: Graph, samples: Inputs, count: int = 4) -> None:
+    """Compare the imported graph with the program itself on a few samples.
+
+    Raises InternalError where they differ by more than float rounding: our bug, not the user's.
+    """
+    module = program.module()
+    got = float_outputs(graph, stored_inputs(graph, [x[:count] for x in samples]))
+    for i in range(min(count, len(samples[0]))):
+        own = [torch.from_numpy(x[i : i + 1] if graph.batched else x[i]) for x in samples]
+        with torch.no_grad():
+            wanted = _tensors(module(*own))
+        for k, (want, layout) in enumerate(zip(wanted, graph.output_layouts, strict=True)):
+            model = want.float() if want.dim() > len(layout) else want.float().unsqueeze(0)
+            stored = to_stored(model, layout).numpy()[0]
+            error = float(np.abs(stored - got[k][i]).max(initial=0.0))
+            limit = 1e-3 * max(1.0, float(np.abs(stored).max(initial=0.0)))
+            if not error <= limit:
+                msg = f"imported graph differs from the model at output {k}: by {error:g}"
+                raise InternalError(msg)
+
+
+def _tensors(outputs: object) -> list[torch.Tensor]:
+    if isinstance(outputs, torch.Tensor):
+        return [outputs]
+    if isinstance(outputs, dict):
+        outputs = list(outputs.values())
+    if isinstance(outputs, (list, tuple)):
+        return [tensor for item in outputs for tensor in _tensors(item)]
+    return []
+
+
+def layer_sqnr(float_graph: Graph, integer_graph: Graph, stored: Inputs) -> dict[str, float]:
+    """Signal to quantization noise of every tensor that both graphs have, in dB.
+
+    10 log10(sum f^2 / sum (f - scale * (q - zero_point))^2) over at most 32 samples; infinite
+    where the error is exactly zero.
+    """
+    some = [x[:ERROR_SAMPLES] for x in stored]
+    floats: dict[str, NDArray[np.float32]] = {}
+    with torch.no_grad():
+        forward(
+            float_graph,
+            [torch.from_numpy(x) for x in some],
+            lambda name, x: floats.__setitem__(name, x.numpy()),
+        )
+    found: dict[str, float] = {}
+
+    def observe(node: Node, values: IntArray) -> None:
+        if node.name in floats and node.qparams is not None:
+            real = (values - node.qparams.zero_point) * node.qparams.scale
+            found[node.name] = sqnr_db(floats.pop(node.name), real)
+
+    run(integer_graph, quantize_inputs(integer_graph, some), observe)
+    return found
+
+
+def sqnr_db(signal: NDArray[np.float32], approximation: NDArray[np.float64]) -> float:
+    """Signal to noise ratio in dB."""
+    exact = signal.astype(np.float64)
+    noise = float(np.sum((exact - approximation) ** 2))
+    power = float(np.sum(exact**2))
+    if noise == 0.0:
+        return float("inf")
+    return 10.0 * float(np.log10(power / noise)) if power > 0.0 else float("-inf")
+
+
+def accuracy(
+    float_graph: Graph,
+    integer_graph: Graph,
+    run_int8: Callable[[Batch], Sequence[NDArray[np.int8]]],
+    stored: Inputs,
+    labels: NDArray[np.generic],
+) -> Accuracy:
+    """Float and int8 side by side on the first output.
+
+    labels: class indices [N], or targets with the output's shape in stored layout.
+    `run_int8` is the generated C. Raises CalibrationError where the labels fit neither.
+    """
+    exact = float_outputs(float_graph, stored)[0]
+    node = integer_graph.by_name[integer_graph.outputs[0]]
+    q = node.qparams
+    assert q is not None
+    steps = run_int8(quantize_inputs(integer_graph, stored))[0].astype(np.int64)
+    got = ((steps - q.zero_point) * q.scale).reshape(exact.shape)
+    if labels.shape == (len(exact),) and exact[0].size > 1:
+        return _top1(exact, got, labels)
+    if labels.shape == exact.shape or labels.shape == (len(exact),):
+        target = labels.reshape(exact.shape).astype(np.float64)
+        return Accuracy(
+            metric="mean absolute error",
+            samples=len(exact),
+            float_value=float(np.abs(exact - target).mean()),
+            int8_value=float(np.abs(got - target).mean()),
+        )
+    msg = (
+        f"evaluation labels have shape {list(labels.shape)}; expected class indices "
+        f"[{len(exact)}] or targets {list(exact.shape)}"
+    )
+    raise CalibrationError(msg)
+
+
+def _top1(
+    exact: NDArray[np.float32], got: NDArray[np.float64], labels: NDArray[np.generic]
+) -> Accuracy:
+    classes = exact[0].size
+    numbers = labels.astype(np.int64)
+    if np.any(numbers != labels) or numbers.min() < 0 or numbers.max() >= classes:
+        msg = f"evaluation labels must be class indices from 0 to {classes - 1}"
+        raise CalibrationError(msg)
+
+    def percent(scores: NDArray[np.floating]) -> float:
+        return 100.0 * float(np.mean(scores.reshape(len(scores), -1).argmax(axis=1) == numbers))
+
+    return Accuracy(
+        metric="top-1", samples=len(exact), float_value=percent(exact), int8_value=percent(got)
+    )

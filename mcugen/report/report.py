@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""report.json: what was built, what it costs, what was proved. Schema in docs/REPORT.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import mcugen
+from mcugen.boards import Board
+from mcugen.ir.graph import Graph, QParams
+from mcugen.plan.budget import layer_weight_bytes
+
+if TYPE_CHECKING:
+    from mcugen.evaluate import Accuracy
+    from mcugen.pipeline import Compilation, PassRecord
+    from mcugen.verify.compare import Verification
+
+SCHEMA = 1
+
+
+def make_report(
+    compiled: Compilation,
+    board: Board,
+    *,
+    model_kind: str,
+    sqnr: Mapping[str, float],
+    flash_bytes: int | None,
+    compiler: str | None,
+    accuracy: Accuracy | None,
+    verification: Sequence[Verification],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """The report as plain values, in the order in which people read them."""
+    graph = compiled.graph
+    return {
+        "schema": SCHEMA,
+        "name": graph.name,
+        "version": mcugen.__version__,
+        "digest": compiled.view.digest,
+        "model_kind": model_kind,
+        "board": board.name,
+        "core": board.core.name,
+        "cflags": list(board.core.optimize),
+        "macs": compiled.view.macs,
+        "arena_bytes": compiled.plan.arena_bytes,
+        "arena_bound_bytes": compiled.plan.bound_bytes,
+        "arena_peak_layer": compiled.plan.peak,
+        "weight_bytes": compiled.view.weight_bytes,
+        "flash_bytes": flash_bytes,
+        "compiler": compiler,
+        "board_ram_bytes": board.ram_bytes,
+        "board_flash_bytes": board.flash_bytes,
+        "inputs": [_tensor(graph, n) for n in graph.inputs],
+        "outputs": [_tensor(graph, n) | {"sqnr_db": _db(sqnr.get(n))} for n in graph.outputs],
+        "accuracy": _accuracy(accuracy),
+        "verification": {
+            v.target: {"inputs": v.inputs, "tensors": v.tensors, "mismatches": v.mismatches}
+            for v in verification
+        },
+        "passes": [_pass(record) for record in compiled.passes],
+        "layers": _layers(compiled, sqnr),
+        "warnings": list(warnings),
+    }
+
+
+def _db(value: float | None) -> float | None:
+    """JSON knows no infinity: an exact tensor has null."""
+    return None if value is None or math.isinf(value) else round(value, 2)
+
+
+def _tensor(graph: Graph, name: str) -> dict[str, Any]:
+    node = graph.by_name[name]
+    return {"name": name, "shape": list(node.shape)} | _quantization(node.qparams)
+
+
+def _quantization(qparams: QParams | None) -> dict[str, Any]:
+    assert qparams is not None
+    return {"scale": qparams.scale, "zero_point": qparams.zero_point}
+
+
+def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
+    if accuracy is None:
+        return None
+    return {
+        "metric": accuracy.metric,
+        "samples": accuracy.samples,
+        "float": accuracy.float_value,
+        "int8": accuracy.int8_value,
+    }
+
+
+def _pass(record: PassRecord) -> dict[str, Any]:
+    before, after = record.before, record.after
+    return {
+        "name": record.name,
+        "layers_saved": before.layers - after.layers,
+        "macs_saved": before.macs - after.macs,
+        "parameters_saved": before.parameters - after.parameters,
+    }
+
+
+def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, Any]]:
+    graph = compiled.graph
+    return [
+        {
+            "name": layer.node.name,
+            "op": layer.node.op.kind,
+            "origin": str(layer.node.origin),
+            "input_shapes": [list(shape) for shape in graph.input_shapes(layer.node)],
+            "output_shape": list(layer.node.shape),
+            "macs": layer.node.op.macs(graph.input_shapes(layer.node), layer.node.shape),
+            "weight_bytes": layer_weight_bytes(layer),
+            "kernel": " ".join(dict.fromkeys(call.function for call in layer.calls)),
+            "sqnr_db": _db(sqnr.get(layer.node.name)),
+        }
+        | _quantization(layer.node.qparams)
+        for layer in compiled.layers
+    ]

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build, an inspection and a profile look like in the terminal, as text; prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mcugen.report.table import columns, shape_text
+
+
+def build_summary(report: Mapping[str, Any], folder: str) -> str:
+    """The short table that ends `mcugen build`."""
+    rows = [
+        ("network", f"{report['name']} for {report['board']}, in {folder}"),
+        ("layers", str(len(report["layers"]))),
+        ("MACs", f"{report['macs']:,}"),
+        ("flash", _flash(report)),
+        ("RAM", _share(report["arena_bytes"], report["board_ram_bytes"]) + ", the arena is all"),
+        ("int8 error", _error(report)),
+        *_accuracy(report["accuracy"]),
+        *(("pass", text) for text in _passes(report["passes"])),
+        *(("verified", text) for text in _verified(report["verification"])),
+    ]
+    return "\n".join(columns(_titled(rows)))
+
+
+def _titled(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rows of one title in a row show it once."""
+    shown, last = [], ""
+    for title, text in rows:
+        shown.append(("" if title == last else title, text))
+        last = title
+    return shown
+
+
+def _share(used: int, available: int) -> str:
+    return f"{used:,} of {available:,} bytes ({100 * used / available:.1f} %)"
+
+
+def _flash(report: Mapping[str, Any]) -> str:
+    if report["flash_bytes"] is None:
+        return f"{report['weight_bytes']:,} bytes of constants; code not measured (no compiler)"
+    share = _share(report["flash_bytes"], report["board_flash_bytes"])
+    return f"{share}, {report['weight_bytes']:,} of it constants"
+
+
+def _error(report: Mapping[str, Any]) -> str:
+    outputs = [o["sqnr_db"] for o in report["outputs"]]
+    shown = ", ".join("exact" if db is None else f"{db:.1f} dB" for db in outputs)
+    known = [layer for layer in report["layers"] if layer["sqnr_db"] is not None]
+    worst = min(known, key=lambda layer: layer["sqnr_db"], default=None)
+    tail = f"; worst layer {worst['name']} {worst['sqnr_db']:.1f} dB" if worst else ""
+    return f"output SQNR {shown}{tail}"
+
+
+def _accuracy(accuracy: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if accuracy is None:
+        return []
+    unit = " %" if accuracy["metric"] == "top-1" else ""
+    text = (
+        f"{accuracy['metric']} float {accuracy['float']:.4g}{unit}, "
+        f"int8 {accuracy['int8']:.4g}{unit} on {accuracy['samples']:,} samples"
+    )
+    return [("accuracy", text)]
+
+
+def _passes(passes: Iterable[Mapping[str, Any]]) -> list[str]:
+    keys = {"layers_saved": "layers", "macs_saved": "MACs", "parameters_saved": "parameters"}
+    lines = []
+    for record in passes:
+        saved = [f"{-record[key]:+,} {unit}" for key, unit in keys.items() if record[key]]
+        if saved:
+            lines.append(f"{record['name']}: {', '.join(saved)}")
+    return lines
+
+
+def _verified(verification: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{v['inputs']} inputs, {v['mismatches']} mismatches on {target} ({v['tensors']} layers)"
+        for target, v in verification.items()
+    ]
+
+
+def layer_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Layers with shapes, parameters and MACs."""
+    head = ("layer", "operator", "input", "output", "parameters", "MACs", "from")
+    lines = [
+        (
+            row["name"],
+            row["op"],
+            " ".join(shape_text(shape) for shape in row["input_shapes"]),
+            shape_text(row["output_shape"]),
+            f"{row['parameters']:,}",
+            f"{row['macs']:,}",
+            row["origin"],
+        )
+        for row in rows
+    ]
+    return "\n".join(columns([head, *lines], right=(4, 5)))
