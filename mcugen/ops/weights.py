@@ -58,15 +58,27 @@ def quantize_layer(
     ints = np.clip(round_half_up(weight / column), -127, 127)
     sums = ints.reshape(len(ints), -1).sum(axis=1)
     steps = round_half_up(bias / (source.scale * scales)) - source.zero_point * sums
-    low, high = clamp.to_int(target)
     real = source.scale * scales / target.scale
-    if np.any(real >= 2.0**30):
-        msg = f"{ctx.where}: output range is too narrow for these weights; calibrate on real data"
-        raise ModelError(msg)
-    requantize = requantize_for(real, target.zero_point, low, high, ctx.requant)
     bound = np.abs(steps) + 128 * np.abs(ints).reshape(len(ints), -1).sum(axis=1)
-    prove_accumulator(bound, requantize, ctx.where)
+    requantize = proved_requantize(real, bound, clamp, ctx)
     return IntLayer(weight=ints.astype(np.int8), bias=steps, requantize=requantize)
+
+
+def proved_requantize(
+    real: NDArray[np.float64], bound: IntArray, clamp: Clamp, ctx: Lowering
+) -> Requantize:
+    """Requantize with factors `real` [C] accumulators that stay within +-`bound` [C].
+
+    Raises ModelError where one could overflow int32, or where the output range is too narrow.
+    """
+    target = ctx.output.qparams
+    if np.any(real >= 2.0**30):
+        msg = f"{ctx.where}: output range is too narrow for this layer; calibrate on real data"
+        raise ModelError(msg)
+    low, high = clamp.to_int(target)
+    requantize = requantize_for(real, target.zero_point, low, high, ctx.requant)
+    prove_accumulator(bound, requantize, ctx.where)
+    return requantize
 
 
 def pre_shift(shift: IntArray, mode: RequantMode) -> IntArray:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from mcugen.fixed_point import INT32_MAX, IntArray
 from mcugen.ir.graph import Shape
 
 Pair = tuple[int, int]
@@ -37,6 +39,18 @@ class Window:
             raise ValueError(msg)
         return room // self.stride[axis] + 1
 
+    def along(self, axis: int, length: int) -> AxisWindows:
+        """The same windows along axis 0 (h) or 1 (w) of an input of that length."""
+        dilation = self.dilation[axis]
+        return AxisWindows(
+            in_len=length,
+            out_len=self._steps((length, length), axis),
+            step=self.stride[axis],
+            span=(self.kernel[axis] - 1) * dilation + 1,
+            pad=self.pads[axis],
+            dilation=dilation,
+        )
+
     def fields(self) -> tuple[tuple[str, int], ...]:
         """The geometry as members of a kernel's parameter struct."""
         return (
@@ -49,6 +63,81 @@ class Window:
             ("pad_top", self.pads[0]),
             ("pad_left", self.pads[1]),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisWindows:
+    """Which positions of one axis each pooling window covers; what lies outside is skipped.
+
+    Window i covers every `dilation`-th position from floor(i * step / parts) - pad up to, not
+    including, floor((i * step + span) / parts) - pad, as far as it is in [0, in_len). With
+    parts = 1 this is an ordinary window of stride `step`; adaptive pooling needs the fraction.
+    """
+
+    in_len: int
+    out_len: int
+    step: int
+    span: int
+    parts: int = 1
+    pad: int = 0
+    dilation: int = 1
+
+    @classmethod
+    def adaptive(cls, in_len: int, out_len: int) -> AxisWindows:
+        """Window i from floor(i * in / out) to ceil((i + 1) * in / out).
+
+        Raises ValueError where i * in can leave int32.
+        Source: torch.nn.functional.adaptive_avg_pool2d, start_index and end_index.
+        """
+        if (out_len + 1) * in_len + out_len > INT32_MAX:
+            msg = f"adaptive pooling from {in_len} to {out_len} positions is out of range"
+            raise ValueError(msg)
+        if in_len % out_len == 0:
+            step = in_len // out_len
+            return cls(in_len=in_len, out_len=out_len, step=step, span=step)
+        return cls(
+            in_len=in_len,
+            out_len=out_len,
+            step=in_len,
+            span=in_len + out_len - 1,
+            parts=out_len,
+        )
+
+    def starts(self) -> IntArray:
+        """First position of every window, which may lie before the axis: int64 [out_len]."""
+        return np.arange(self.out_len) * self.step // self.parts - self.pad
+
+    def ends(self) -> IntArray:
+        """Position after the last of every window, which may lie behind the axis: [out_len]."""
+        return (np.arange(self.out_len) * self.step + self.span) // self.parts - self.pad
+
+    def slices(self) -> list[slice]:
+        """The positions that each window reads. Raises ValueError where a window has none."""
+        found = []
+        for start, end in zip(self.starts().tolist(), self.ends().tolist(), strict=True):
+            first = start if start >= 0 else start % self.dilation
+            found.append(slice(first, min(end, self.in_len), self.dilation))
+        if any(s.start >= s.stop for s in found):
+            msg = f"a window over {self.in_len} positions lies in the padding altogether"
+            raise ValueError(msg)
+        return found
+
+    def counts(self) -> IntArray:
+        """How many positions each window reads: int64 [out_len]."""
+        return np.array([len(range(s.start, s.stop, s.step)) for s in self.slices()], np.int64)
+
+    def fields(self, member: str) -> tuple[tuple[str, int], ...]:
+        """The members of a `mcugen_axis_windows_t` within a parameter struct."""
+        names = ("in_len", "out_len", "step", "span", "parts", "pad", "dilation")
+        return tuple((f"{member}.{name}", getattr(self, name)) for name in names)
+
+
+def reduce_windows(
+    images: IntArray, rows: AxisWindows, cols: AxisWindows, reduce: Callable[..., IntArray]
+) -> IntArray:
+    """np.max or np.sum over the windows of [N, H, W, C]: [N, out_h, out_w, C]."""
+    tall = np.stack([reduce(images[:, s], axis=1) for s in rows.slices()], axis=1)
+    return np.stack([reduce(tall[:, :, s], axis=2) for s in cols.slices()], axis=2)
 
 
 def as_image(shape: Shape) -> tuple[int, int, int]:
