@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -68,10 +70,12 @@ def staging(out: Path) -> Iterator[Path]:
 
 
 def _swap(temporary: Path, out: Path) -> None:
-    """Put `temporary` in the place of `out`; a failure half-way puts the old folder back."""
+    """Put `temporary` in the place of `out`, in one step where the system has one."""
     check_target(out)
     if not out.exists():
         temporary.rename(out)
+        return
+    if _exchange(temporary, out):
         return
     old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
     out.rename(old / "old")
@@ -82,6 +86,19 @@ def _swap(temporary: Path, out: Path) -> None:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders atomically, so that a kill leaves the one or the other; False if it cannot.
+
+    Source: renameat2(2), RENAME_EXCHANGE; file systems may lack it.
+    """
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    if renameat2 is None:
+        return False
+    at_cwd, rename_exchange = -100, 2
+    paths = (os.fsencode(one.absolute()), os.fsencode(other.absolute()))
+    return bool(renameat2(at_cwd, paths[0], at_cwd, paths[1], rename_exchange) == 0)
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from torch.fx import Node as FxNode
 from mcugen.errors import ModelError, UnsupportedOpError
 from mcugen.frontend.aten_map import HANDLERS
 from mcugen.frontend.builder import Builder, Value, channels_last
-from mcugen.ir.graph import Graph, Origin, Shape
+from mcugen.ir.graph import Graph, Node, Origin, Shape
 from mcugen.ops import Input
 
 InputLayout = Literal["nhwc", "nchw"]
@@ -66,9 +66,36 @@ def node_hint(node: FxNode, origin: Origin) -> str:
 def to_graph(program: ExportedProgram, name: str, layout: InputLayout = "nhwc") -> Graph:
     """The float graph of a program, channels last.
 
-    Raises UnsupportedOpError listing every node that cannot be compiled, and ModelError where
-    inputs or outputs are not float tensors.
+    Raises UnsupportedOpError listing every node that cannot be compiled.
     """
+    found = survey(program, name, layout)
+    if found.graph is None:
+        raise UnsupportedOpError(found.report())
+    return found.graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Survey:
+    """All that could be imported of a program, and all that could not."""
+
+    nodes: tuple[Node, ...]
+    graph: Graph | None  # None where there are problems
+    problems: tuple[Problem, ...]
+    supported: tuple[str, ...]  # ATen's operators that are supported, if one was not
+
+    def report(self) -> str:
+        """All problems at once, and what is supported."""
+        count = len(self.problems)
+        head = f"the network cannot be compiled: {count} problem{'s' if count > 1 else ''}"
+        lines = [head, *(f"  {problem}" for problem in self.problems)]
+        if self.supported:
+            lines.append(f"  supported operators: {', '.join(self.supported)}")
+            lines.append("  replace the others in the model, or cut them off and run them outside")
+        return "\n".join(lines)
+
+
+def survey(program: ExportedProgram, name: str, layout: InputLayout = "nhwc") -> Survey:
+    """Import as much of a program as can be; raises nothing for what is not supported."""
     return _Walker(program, layout).run(name)
 
 
@@ -80,14 +107,21 @@ class _Walker:
         self.values: dict[FxNode, Any] = {}
         self.problems: list[Problem] = []
         self.inputs: list[Value] = []
+        self.unknown = False
 
-    def run(self, name: str) -> Graph:
+    def run(self, name: str) -> Survey:
         self._constants()
         for node in self.program.graph.nodes:
             self._visit(node)
         outputs = self._outputs()
-        if self.problems:
-            raise UnsupportedOpError(self._report())
+        return Survey(
+            nodes=tuple(self.builder.nodes),
+            graph=None if self.problems else self._graph(name, outputs),
+            problems=tuple(self.problems),
+            supported=_supported() if self.unknown else (),
+        )
+
+    def _graph(self, name: str, outputs: Sequence[Value]) -> Graph:
         return Graph(
             name=name,
             inputs=tuple(v.node for v in self.inputs),
@@ -175,12 +209,8 @@ class _Walker:
     def _handle(self, node: FxNode, key: str, args: Any, kwargs: Any) -> Any:
         handler = HANDLERS.get(key)
         if handler is None:
-            near = ", ".join(sorted({k.split(".")[0] for k in HANDLERS}))
-            self._problem(
-                self._where(node),
-                f"operator aten.{key} is not supported",
-                f"supported: {near}",
-            )
+            self.unknown = True
+            self._problem(self._where(node), f"operator aten.{key} is not supported")
             return _Poison()
         try:
             return handler(self.builder, *args, **kwargs)
@@ -196,10 +226,8 @@ class _Walker:
     def _where(self, node: FxNode) -> str:
         return str(origin_of(node)) or node.name
 
-    def _problem(self, where: str, what: str, hint: str = "") -> None:
+    def _problem(self, where: str, what: str) -> None:
         self.problems.append(Problem(where=where, what=what))
-        if hint:
-            self.hint = hint
 
     def _resolve(self, tree: Any) -> Any:
         if isinstance(tree, FxNode):
@@ -230,12 +258,10 @@ class _Walker:
         self.builder.origin, self.builder.hint = Origin(), "output"
         return self.builder.logical(value) if self.layout == "nchw" else value
 
-    def _report(self) -> str:
-        lines = [f"  {problem}" for problem in self.problems]
-        count = len(self.problems)
-        head = f"the network cannot be compiled: {count} problem{'s' if count > 1 else ''}"
-        tail = [f"  {self.hint}"] if hasattr(self, "hint") else []
-        return "\n".join([head, *lines, *tail])
+
+def _supported() -> tuple[str, ...]:
+    names = {key.split(".")[0] for key in HANDLERS}
+    return tuple(sorted(name for name in names if not name.startswith("_") and name[-1] != "_"))
 
 
 def _key(target: Any) -> str:
