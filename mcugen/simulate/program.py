@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A generated folder as test programs run it, and the files they exchange with Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.emit.render import environment
+from mcugen.errors import ToolchainError
+from mcugen.ir.graph import Graph
+from mcugen.plan.lifetimes import tensor_bytes
+from mcugen.resources import data_dir
+from mcugen.verify.inputs import Batch
+
+INPUTS = "inputs.bin"
+RESULTS = "results.bin"
+TRACE_FLAG = "-DMCUGEN_TRACE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A generated folder and the sizes that its C API and its trace hook promise."""
+
+    folder: Path
+    name: str
+    input_lens: tuple[int, ...]  # int8 values of each input
+    output_lens: tuple[int, ...]
+    layer_lens: tuple[int, ...]  # of each traced tensor, in execution order
+
+    @property
+    def trace_bytes(self) -> int:
+        """All layers' tensors of one inference."""
+        return sum(self.layer_lens)
+
+    @property
+    def sources(self) -> list[Path]:
+        """The C files to compile."""
+        return sorted(self.folder.glob("*.c"))
+
+
+def program_of(folder: Path, graph: Graph) -> Program:
+    """The generated folder of an integer graph."""
+
+    def lens(names: Sequence[str]) -> tuple[int, ...]:
+        return tuple(tensor_bytes(graph.by_name[name]) for name in names)
+
+    return Program(
+        folder=folder,
+        name=graph.name,
+        input_lens=lens(graph.inputs),
+        output_lens=lens(graph.outputs),
+        layer_lens=lens([node.name for node in graph.layers]),
+    )
+
+
+def harness_sources(*names: str) -> list[Path]:
+    """C files of the test programs, by name."""
+    return [data_dir("runtime_c") / "firmware" / name for name in names]
+
+
+def harness_include(program: Program, folder: Path) -> list[Path]:
+    """Include folders of the test programs; writes network.h, which names the functions."""
+    template = environment().get_template("firmware/network.h.j2")
+    text = template.render(
+        program=program,
+        inputs=_functions(program.name, "input", program.input_lens),
+        outputs=_functions(program.name, "output", program.output_lens),
+    )
+    (folder / "network.h").write_text(text, encoding="utf-8")
+    return [folder, program.folder, data_dir("runtime_c") / "firmware"]
+
+
+def _functions(name: str, role: str, lens: Sequence[int]) -> list[tuple[str, int]]:
+    numbers = [str(k) for k in range(len(lens))] if len(lens) > 1 else [""]
+    return [(f"{name}_{role}{k}", n) for k, n in zip(numbers, lens, strict=True)]
+
+
+def write_inputs(folder: Path, inputs: Batch) -> None:
+    """The file of inputs: sample after sample, each its int8 inputs one after the other."""
+    samples = len(inputs[0])
+    rows = np.concatenate([x.reshape(samples, -1) for x in inputs], axis=1)
+    (folder / INPUTS).write_bytes(np.ascontiguousarray(rows).tobytes())
+
+
+def read_results(
+    folder: Path, program: Program, samples: int
+) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
+    """All layers' tensors one after the other, int8 [N, bytes], and the outputs [N, len].
+
+    Raises ToolchainError where the file is shorter or longer than the sizes promise.
+    """
+    path = folder / RESULTS
+    data = np.fromfile(path, np.int8) if path.exists() else np.zeros(0, np.int8)
+    sizes = [program.trace_bytes, *program.output_lens]
+    if data.size != samples * sum(sizes):
+        msg = f"the test program wrote {data.size} bytes, expected {samples * sum(sizes)}"
+        raise ToolchainError(msg)
+    traces, *outputs = np.split(data.reshape(samples, -1), np.cumsum(sizes)[:-1], axis=1)
+    return traces, tuple(outputs)

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file verify_main.c
+ * @brief Runs a network on every sample of a file; writes each layer's tensor, then the outputs.
+ */
+#include "harness.h"
+#include "mcugen.h"
+#include "network.h"
+
+void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes)
+{
+    (void)layer;
+    harness_write(data, bytes);
+}
+
+#define READ_INPUT(function, len)                                                                  \
+    if (harness_read(function(arena), (len)) != (len)) {                                           \
+        return 0;                                                                                  \
+    }
+
+/** The next sample's inputs. @return 0 at the end of the file. */
+static int read_inputs(void *arena)
+{
+    NETWORK_INPUTS(READ_INPUT)
+    return 1;
+}
+
+#define WRITE_OUTPUT(function, len) harness_write(function(arena), (len));
+
+static void write_outputs(void *arena)
+{
+    NETWORK_OUTPUTS(WRITE_OUTPUT)
+}
+
+int main(void)
+{
+    void *const arena = harness_arena();
+
+    while (read_inputs(arena)) {
+        if (NETWORK_INVOKE(arena) != 0) {
+            harness_fail("invoke failed");
+        }
+        write_outputs(arena);
+        if (!harness_arena_is_intact()) {
+            harness_fail("memory beyond the arena was overwritten");
+        }
+    }
+
+    return 0;
+}
