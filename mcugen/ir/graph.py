@@ -106,6 +106,16 @@ class Graph:
         chosen = self.outputs if outputs is None else tuple(outputs)
         return replace(self, nodes=tuple(nodes), outputs=chosen)
 
+    def without_unread(self) -> Graph:
+        """The nodes that an output depends on; inputs stay, they are the caller's."""
+        live = {*self.inputs, *self.outputs}
+        kept = []
+        for node in reversed(self.nodes):
+            if node.name in live:
+                live.update(node.inputs)
+                kept.append(node)
+        return self.with_nodes(reversed(kept))
+
     def substitute(self, changes: Mapping[str, Node | None], renamed: Mapping[str, str]) -> Graph:
         """Replace or drop (None) nodes by name, and read `renamed[x]` wherever x was read."""
 

@@ -72,6 +72,14 @@ NO_CLAMP = Clamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Padding:
+    """Constant values around a tensor: how many before and after it, axis by axis."""
+
+    margins: tuple[tuple[int, int], ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lowering:
     """All that turning one float operator into integers needs to know."""
 
@@ -164,6 +172,41 @@ class Op(ABC):
         """This operator with x * scale + shift before its one operand, None where it cannot.
 
         scale, shift: float32 [C] along the last axis of the operand, or [1].
+        """
+        return None
+
+    @property
+    def pad_only(self) -> Padding | None:
+        """The padding that this operator is, None where it is more than that."""
+        return None
+
+    def absorb_padding(self, padding: Padding) -> Op | None:
+        """This operator with `padding` before its one operand, None where it cannot."""
+        return None
+
+    def is_identity(self, inputs: Sequence[Shape]) -> bool:
+        """The output is the one operand itself, shape and values."""
+        return False
+
+    def simplified(self, inputs: Sequence[Shape]) -> Op:
+        """The cheapest operator that means the same on operands of these shapes."""
+        return self
+
+    def after(self, first: Op) -> Op | None:
+        """One operator that does `first` and then this, None where there is none."""
+        return None
+
+    def element_order(self, shape: Shape) -> IntArray | None:
+        """Which element of the operand each element of the output is, both counted row-major.
+
+        int64 [elements] for a permutation of the operand's elements, None for all else.
+        """
+        return None
+
+    def permute_inputs(self, order: IntArray) -> Op | None:
+        """This operator reading x where it read x[order], None where it cannot.
+
+        order: int64 [features], a permutation of the last axis of the operand.
         """
         return None
 

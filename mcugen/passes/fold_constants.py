@@ -22,7 +22,7 @@ def run(graph: Graph) -> Graph:
         if isinstance(made.op, Constant):
             known[made.name] = made
         nodes.append(made)
-    return _drop_unread(graph.with_nodes(nodes))
+    return graph.with_nodes(nodes).without_unread()
 
 
 def _fold(node: Node, known: dict[str, Node]) -> Node:
@@ -37,13 +37,3 @@ def _fold(node: Node, known: dict[str, Node]) -> Node:
     with torch.no_grad():
         values = op.forward(operands)[0].numpy()
     return replace(node, op=Constant(values=np.ascontiguousarray(values)), inputs=())
-
-
-def _drop_unread(graph: Graph) -> Graph:
-    live = {*graph.inputs, *graph.outputs}
-    kept = []
-    for node in reversed(graph.nodes):
-        if node.name in live:
-            live.update(node.inputs)
-            kept.append(node)
-    return graph.with_nodes(reversed(kept))

@@ -171,7 +171,7 @@ def _rebuild(
     for node in graph.nodes:
         touched = any(removed[name].any() for name in (*node.inputs, node.name))
         nodes.append(_cut(graph, node, intervals, kept) if touched else node)
-    return _without_unread(graph.with_nodes(nodes))
+    return graph.with_nodes(nodes).without_unread()
 
 
 def _cut(
@@ -191,14 +191,3 @@ def _cut(
         )
     )
     return replace(node, op=cut, shape=(*node.shape[:-1], len(kept[node.name])))
-
-
-def _without_unread(graph: Graph) -> Graph:
-    """Drop nodes that no output depends on; inputs stay, they are the caller's."""
-    live = {*graph.inputs, *graph.outputs}
-    kept = []
-    for node in reversed(graph.nodes):
-        if node.name in live:
-            live.update(node.inputs)
-            kept.append(node)
-    return graph.with_nodes(reversed(kept))
