@@ -300,7 +300,9 @@ def _first_meaning(node: FxNode) -> str | None:
 
 def input_shapes(graph: Graph) -> Sequence[Shape]:
     """The model's own per-sample shape of each input."""
-    return [_model_shape(graph, n, p) for n, p in zip(graph.inputs, graph.input_layouts, strict=True)]
+    return [
+        _model_shape(graph, n, p) for n, p in zip(graph.inputs, graph.input_layouts, strict=True)
+    ]
 
 
 def _model_shape(graph: Graph, name: str, perm: tuple[int, ...]) -> Shape:
