@@ -35,6 +35,10 @@ class ToolchainError(McugenError):
     """A compiler or simulator is missing or failed on code that it should accept."""
 
 
+class MissingToolError(ToolchainError):
+    """No compiler or no simulator for what was asked: it could not be done, nothing went wrong."""
+
+
 class OutputError(McugenError):
     """The output folder cannot be written, or holds files that mcugen did not write."""
 
