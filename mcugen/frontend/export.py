@@ -46,14 +46,19 @@ def origin_of(node: FxNode) -> Origin:
     """Module path and source line of an FX node, from torch.export's own notes."""
     stack = node.meta.get("nn_module_stack") or {}
     module = next(reversed(stack.values()))[0] if stack else ""
-    lines = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    return origin_from(str(module), node.meta.get("stack_trace") or "")
+
+
+def origin_from(module: str, stack_trace: str) -> Origin:
+    """A module's path with the user's own innermost line of a stack trace."""
+    lines = re.findall(r'File "([^"]+)", line (\d+)', stack_trace)
     user = [(f, n) for f, n in lines if "/torch/" not in f.replace("\\", "/")]
     source = ""
     if user:
         path, number = user[-1]
         file = path.replace("\\", "/").rsplit("/", 1)[-1]
         source = f"{file}:{number}"
-    return Origin(module=str(module), source=source)
+    return Origin(module=module, source=source)
 
 
 def node_hint(node: FxNode, origin: Origin) -> str:
