@@ -15,7 +15,7 @@ import numpy as np
 from mcugen.errors import ModelError
 from mcugen.fixed_point import Affine, Requantize
 from mcugen.ir.graph import Graph, Node, Origin, QParams
-from mcugen.ops import Window
+from mcugen.ops import AxisWindows, Window
 from mcugen.ops.base import IntOp
 
 FORMAT = 1
@@ -55,7 +55,7 @@ def load(path: Path) -> Graph:
 
 
 def _classes() -> dict[str, type]:
-    known: list[type] = [Graph, Node, Origin, QParams, Requantize, Affine, Window]
+    known: list[type] = [Graph, Node, Origin, QParams, Requantize, Affine, Window, AxisWindows]
     queue: list[type] = [IntOp]
     while queue:
         found = queue.pop().__subclasses__()

@@ -1,41 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operators, one file each: this is their table of contents."""
 
+from mcugen.ops.add import Add
+from mcugen.ops.avg_pool import AdaptiveAvgPool, AvgPool
 from mcugen.ops.base import Input, IntOp, Op
 from mcugen.ops.constant import Constant
 from mcugen.ops.conv import Conv
 from mcugen.ops.linear import Linear
+from mcugen.ops.max_pool import AdaptiveMaxPool, MaxPool
+from mcugen.ops.mean import Mean, Sum
+from mcugen.ops.mul import Mul
 from mcugen.ops.pointwise import (
     ELU,
     GELU,
+    Abs,
     Clip,
+    Exp,
     HardSigmoid,
     HardSwish,
     LeakyReLU,
     Sigmoid,
     SiLU,
+    Square,
     Tanh,
 )
+from mcugen.ops.prelu import PReLU
 from mcugen.ops.reshape import Reshape
+from mcugen.ops.scale_shift import ScaleShift
+from mcugen.ops.softmax import LogSoftmax, Softmax
 from mcugen.ops.transpose import Transpose
-from mcugen.ops.window import Window
+from mcugen.ops.window import AxisWindows, Window
 
 __all__ = [
     "ELU",
     "GELU",
+    "Abs",
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "Add",
+    "AvgPool",
+    "AxisWindows",
     "Clip",
     "Constant",
     "Conv",
+    "Exp",
     "HardSigmoid",
     "HardSwish",
     "Input",
     "IntOp",
     "LeakyReLU",
     "Linear",
+    "LogSoftmax",
+    "MaxPool",
+    "Mean",
+    "Mul",
     "Op",
+    "PReLU",
     "Reshape",
+    "ScaleShift",
     "SiLU",
     "Sigmoid",
+    "Softmax",
+    "Square",
+    "Sum",
     "Tanh",
     "Transpose",
     "Window",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import INT32_MAX, IntArray
 from mcugen.ir.graph import Shape
+
+if TYPE_CHECKING:
+    import torch
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
@@ -165,3 +169,10 @@ def windows(images: NDArray[np.generic], window: Window, fill: int) -> NDArray[n
     view = sliding_window_view(images, span, axis=(1, 2))
     (stride_h, stride_w), (step_h, step_w) = window.stride, window.dilation
     return view[:, ::stride_h, ::stride_w, :, ::step_h, ::step_w]
+
+
+def pool_nchw(x: torch.Tensor, pool: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Apply a channels-first 2d pooling to [N, H, W, C] or [N, L, C]."""
+    image = x if x.dim() == 4 else x.unsqueeze(1)
+    y = pool(image.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    return y if x.dim() == 4 else y.squeeze(1)

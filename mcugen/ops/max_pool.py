@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The largest value of each window, over images [H, W, C] and sequences [L, C]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mcugen.fixed_point import IntArray
+from mcugen.ir.graph import Shape
+from mcugen.ops.base import Interval, IntOp, KernelCall, Lowering, Op
+from mcugen.ops.channels import ChannelLinks, Kept, linked
+from mcugen.ops.window import (
+    AxisWindows,
+    Pair,
+    Window,
+    as_image,
+    like_input,
+    pool_nchw,
+    reduce_windows,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxPool(Op):
+    """Maximum of each window; padding counts as minus infinity."""
+
+    kind: ClassVar[str] = "max_pool"
+    keeps_scale: ClassVar[bool] = True
+    window: Window
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        """[H, W, C] to [out_h, out_w, C], or the same without H."""
+        h, w, c = as_image(inputs[0])
+        for axis, length in enumerate((h, w)):
+            self.window.along(axis, length).slices()
+        return like_input((*self.window.output_size((h, w)), c), inputs[0])
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Source: torch.nn.functional.max_pool2d, on channels-last data."""
+        from torch.nn import functional
+
+        top, left, bottom, right = self.window.pads
+
+        def pool(x: torch.Tensor) -> torch.Tensor:
+            padded = functional.pad(x, (left, right, top, bottom), value=-np.inf)
+            window = self.window
+            return functional.max_pool2d(
+                padded, window.kernel, window.stride, dilation=window.dilation
+            )
+
+        return pool_nchw(inputs[0], pool)
+
+    def lower(self, ctx: Lowering) -> MaxPoolS8:
+        """The same windows along both axes."""
+        h, w, _ = as_image(ctx.inputs[0].shape)
+        return MaxPoolS8(rows=self.window.along(0, h), cols=self.window.along(1, w))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptiveMaxPool(Op):
+    """Maximum of windows that share the input evenly among `size` (h, w) outputs."""
+
+    kind: ClassVar[str] = "max_pool"
+    keeps_scale: ClassVar[bool] = True
+    size: Pair
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        """[H, W, C] to [*size, C], or the same without H."""
+        h, w, c = as_image(inputs[0])
+        for length, out in zip((h, w), self.size, strict=True):
+            AxisWindows.adaptive(length, out)
+        return like_input((*self.size, c), inputs[0])
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Source: torch.nn.functional.adaptive_max_pool2d, on channels-last data."""
+        from torch.nn import functional
+
+        return pool_nchw(inputs[0], lambda x: functional.adaptive_max_pool2d(x, self.size))
+
+    def lower(self, ctx: Lowering) -> MaxPoolS8:
+        """The windows of these sizes along both axes."""
+        h, w, _ = as_image(ctx.inputs[0].shape)
+        return MaxPoolS8(
+            rows=AxisWindows.adaptive(h, self.size[0]), cols=AxisWindows.adaptive(w, self.size[1])
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxPoolS8(IntOp):
+    """y = max of x over the window's positions within the input."""
+
+    kind: ClassVar[str] = "max_pool"
+    rows: AxisWindows
+    cols: AxisWindows
+
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
+        """Rows first, then columns."""
+        x = inputs[0]
+        image = x if x.ndim == 4 else x[:, None]
+        y = reduce_windows(image, self.rows, self.cols, np.max)
+        return y if x.ndim == 4 else y[:, 0]
+
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
+        """Exact: the maximum grows with every value."""
+        low, high = (self.reference([x[None]])[0] for x in inputs[0])
+        return low, high
+
+    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:
+        """Channel by channel."""
+        return linked(1, output[-1])
+
+    def take_channels(self, kept: Kept) -> MaxPoolS8:
+        """Windows know no channels."""
+        return self
+
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
+        """One call over all windows."""
+        call = KernelCall(
+            function="mcugen_max_pool_s8",
+            header="mcugen_pool.h",
+            fields=(*self.rows.fields("rows"), *self.cols.fields("cols"), ("ch", output[-1])),
+        )
+        return (call,)

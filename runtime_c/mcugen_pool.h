@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_pool.h
+ * @brief Maximum and average pooling of int8 images [H, W, C]: padded, dilated, adaptive.
+ *
+ * Windows are clipped to the image: padding takes no part in a maximum and adds nothing to a sum.
+ */
+#ifndef MCUGEN_POOL_H_INCLUDED
+#define MCUGEN_POOL_H_INCLUDED
+
+#include "mcugen.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * The windows along one axis. Window i covers every dilation-th position from
+ * floor(i * step / parts) - pad up to, not including, floor((i * step + span) / parts) - pad.
+ */
+typedef struct {
+    int32_t in_len;
+    int32_t out_len;
+    int32_t step;
+    int32_t span;
+    int32_t parts;
+    int32_t pad;
+    int32_t dilation;
+} mcugen_axis_windows_t;
+
+/** The positions that one window reads: from first, by the dilation, below end. */
+typedef struct {
+    int32_t first;
+    int32_t end;
+} mcugen_extent_t;
+
+typedef struct {
+    mcugen_axis_windows_t rows;
+    mcugen_axis_windows_t cols;
+    int32_t ch;
+} mcugen_max_pool_s8_params_t;
+
+typedef struct {
+    mcugen_axis_windows_t rows;
+    mcugen_axis_windows_t cols;
+    int32_t ch;
+    int32_t in_zero_point;
+    const uint8_t *row_class; /* [out_h], null where there is one class */
+    const uint8_t *col_class; /* [out_w], null likewise */
+    int32_t col_classes;
+    const int32_t *multiplier; /* [row classes, col_classes] */
+    const uint8_t *shift;      /* [row classes, col_classes] */
+    int32_t zero_point;
+    int32_t low;
+    int32_t high;
+    int32_t double_rounding;
+} mcugen_avg_pool_s8_params_t;
+
+/** Window i along one axis, clipped to the axis. */
+static inline mcugen_extent_t mcugen_window_extent(const mcugen_axis_windows_t *axis, int32_t i)
+{
+    mcugen_extent_t extent;
+
+    extent.first = ((i * axis->step) / axis->parts) - axis->pad;
+    extent.end = (((i * axis->step) + axis->span) / axis->parts) - axis->pad;
+    while (extent.first < 0) {
+        extent.first += axis->dilation;
+    }
+    if (extent.end > axis->in_len) {
+        extent.end = axis->in_len;
+    }
+    return extent;
+}
+
+/** output[c] = max(output[c], input[c]). */
+static inline void mcugen_max_into(int8_t *output, const int8_t *input, int32_t len)
+{
+    for (int32_t c = 0; c < len; c++) {
+        if (input[c] > output[c]) {
+            output[c] = input[c];
+        }
+    }
+}
+
+/**
+ * Maximum pooling.
+ *
+ * @param[in]  p      Windows and channels.
+ * @param[in]  input  int8 [in_h, in_w, ch].
+ * @param[out] output int8 [out_h, out_w, ch]; must not overlap the input.
+ */
+static inline void mcugen_max_pool_s8(const mcugen_max_pool_s8_params_t *p, const int8_t *input,
+                                      int8_t *output)
+{
+    for (int32_t i = 0; i < p->rows.out_len; i++) {
+        const mcugen_extent_t rows = mcugen_window_extent(&p->rows, i);
+        for (int32_t j = 0; j < p->cols.out_len; j++) {
+            const mcugen_extent_t cols = mcugen_window_extent(&p->cols, j);
+            for (int32_t c = 0; c < p->ch; c++) {
+                output[c] = INT8_MIN;
+            }
+            for (int32_t y = rows.first; y < rows.end; y += p->rows.dilation) {
+                for (int32_t x = cols.first; x < cols.end; x += p->cols.dilation) {
+                    mcugen_max_into(output, &input[((y * p->cols.in_len) + x) * p->ch], p->ch);
+                }
+            }
+            output += p->ch;
+        }
+    }
+}
+
+/**
+ * Sum of one channel over a window.
+ *
+ * @param[in] input First value of the window in that channel.
+ * @param[in] h     Rows of the window, `row` bytes apart.
+ * @param[in] w     Columns of the window, `ch` bytes apart.
+ */
+static inline int32_t mcugen_window_sum(const int8_t *input, int32_t h, int32_t w, int32_t row,
+                                        int32_t ch)
+{
+    int32_t acc = 0;
+
+    for (int32_t y = 0; y < h; y++) {
+        for (int32_t x = 0; x < (w * ch); x += ch) {
+            acc += input[x];
+        }
+        input += row;
+    }
+    return acc;
+}
+
+/**
+ * Average pooling: y = requantize(sum of (x - in_zero_point)), the divisor in the multiplier.
+ *
+ * @param[in]  p      Windows, channels, divisors and requantization.
+ * @param[in]  input  int8 [in_h, in_w, ch].
+ * @param[out] output int8 [out_h, out_w, ch]; must not overlap the input.
+ */
+static inline void mcugen_avg_pool_s8(const mcugen_avg_pool_s8_params_t *p, const int8_t *input,
+                                      int8_t *output)
+{
+    const int32_t row = p->cols.in_len * p->ch;
+
+    for (int32_t i = 0; i < p->rows.out_len; i++) {
+        const mcugen_extent_t rows = mcugen_window_extent(&p->rows, i);
+        const int32_t h = rows.end - rows.first;
+        const int32_t row_class = (p->row_class != NULL) ? p->row_class[i] : 0;
+        for (int32_t j = 0; j < p->cols.out_len; j++) {
+            const mcugen_extent_t cols = mcugen_window_extent(&p->cols, j);
+            const int32_t w = cols.end - cols.first;
+            const int32_t col_class = (p->col_class != NULL) ? p->col_class[j] : 0;
+            const int32_t place = (row_class * p->col_classes) + col_class;
+            const int32_t offset = h * w * p->in_zero_point;
+            const int8_t *window = &input[(rows.first * row) + (cols.first * p->ch)];
+            for (int32_t c = 0; c < p->ch; c++) {
+                const int32_t acc = mcugen_window_sum(&window[c], h, w, row, p->ch) - offset;
+                *output = mcugen_requantize(acc, p->multiplier[place], p->shift[place],
+                                            p->double_rounding, p->zero_point, p->low, p->high);
+                output++;
+            }
+        }
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_POOL_H_INCLUDED */
