@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -31,7 +31,8 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     fraction, exponent = math.frexp(real)
     multiplier, shift = round(fraction * 2**31), 31 - exponent
     if multiplier == 2**31:
-        multiplier, shift = 2**30, shift - 1
+        # just below 2^30 the shift cannot fall any further, and M keeps its largest value
+        multiplier, shift = (2**30, shift - 1) if shift > 1 else (2**31 - 1, shift)
     if shift > MAX_SHIFT:
         multiplier, shift = round(math.ldexp(real, MAX_SHIFT)), MAX_SHIFT
     return multiplier, shift
@@ -58,7 +59,8 @@ def scale_double(acc: IntArray, multiplier: IntArray, shift: IntArray) -> IntArr
     high = np.where(nudged >= 0, nudged >> 31, -((-nudged) >> 31))
     mask = (np.int64(1) << right) - 1
     threshold = (mask >> 1) + (high < 0)
-    return (high >> right) + ((high & mask) > threshold)
+    rounded: IntArray = (high >> right) + ((high & mask) > threshold)
+    return rounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,8 +116,8 @@ def requantize_for(
 class Affine:
     """Integer linear form: y = clamp((sum_i x_i * M_i + B) >> t, low, high), all within int32.
 
-    `factors` is int64 [operands, C], `bias` and `shift` int64 [C]. Zero points and the rounding
-    half are inside B, so the kernel multiplies raw int8 values.
+    `factors` is int64 [operands, C], `bias` and `shift` int64 [C], or [1] for all channels. Zero
+    points and the rounding half are inside B, so the kernel multiplies raw int8 values.
     """
 
     factors: IntArray
@@ -126,8 +128,22 @@ class Affine:
 
     def __call__(self, *operands: IntArray) -> IntArray:
         """Apply to int8-range operands [..., C]."""
-        acc = self.bias + sum(x * m for x, m in zip(operands, self.factors, strict=True))
-        return np.clip(acc >> self.shift, self.low, self.high)
+        acc = self.bias
+        for x, factor in zip(operands, self.factors, strict=True):
+            acc = acc + x * factor
+        scaled: IntArray = np.clip(acc >> self.shift, self.low, self.high)
+        return scaled
+
+    def take(self, channels: NDArray[np.intp]) -> Affine:
+        """The same for a selection of channels; one entry for all of them stays one."""
+        if self.bias.size == 1:
+            return self
+        return replace(
+            self,
+            factors=self.factors[:, channels],
+            bias=self.bias[channels],
+            shift=self.shift[channels],
+        )
 
 
 MAX_AFFINE_SHIFT = 24

@@ -17,8 +17,8 @@ from mcugen.ops.base import (
     Clamp,
     ConstTable,
     FloatArray,
-    IntOp,
     Interval,
+    IntOp,
     KernelCall,
     Lowering,
     Op,
@@ -71,13 +71,41 @@ class Conv(Op):
         ).permute(0, 2, 3, 1)
         return self.clamp.apply(y if x.dim() == 4 else y.squeeze(1))
 
-    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Every output value takes kernel_h * kernel_w * in_ch / groups."""
         return int(np.prod(output)) * int(np.prod(self.weight.shape[1:]))
 
     def with_clamp(self, clamp: Clamp) -> Conv:
         """The same convolution, clamped."""
         return replace(self, clamp=self.clamp.intersect(clamp))
+
+    def absorb_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Conv | None:
+        """s (w * x + b) + t = (s w) * x + (s b + t), per output channel."""
+        if self.clamp != NO_CLAMP:
+            return None
+        weight = self.weight * scale.reshape(-1, 1, 1, 1)
+        return replace(self, weight=weight, bias=self.bias * scale + shift)
+
+    def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Conv | None:
+        """w * (s x + t) + b = (w s) * x + (b + sum w t), per input channel.
+
+        Only without padding, or without shift: padding puts 0 where s x + t would be t.
+        """
+        if any(self.window.pads) and np.any(shift != 0):
+            return None
+        added = (self.weight * self._per_tap(shift)).sum(axis=(1, 2, 3), dtype=np.float64)
+        return replace(
+            self,
+            weight=self.weight * self._per_tap(scale),
+            bias=(self.bias + added).astype(np.float32),
+        )
+
+    def _per_tap(self, values: FloatArray) -> FloatArray:
+        """Values of the input channels, [in_ch] or [1], as each filter sees them."""
+        out_ch, group_in_ch = self.weight.shape[0], self.weight.shape[3]
+        by_group = np.broadcast_to(values, (self.groups * group_in_ch,))
+        by_filter = np.repeat(by_group.reshape(self.groups, -1), out_ch // self.groups, axis=0)
+        return by_filter.reshape(out_ch, 1, 1, group_in_ch)
 
     def lower(self, ctx: Lowering) -> ConvS8:
         """Per-channel symmetric weights; the input's zero point goes into the bias."""
@@ -133,7 +161,7 @@ class ConvS8(IntOp):
             acc = np.concatenate([_products(t, w) for t, w in parts], axis=3)
         return np.rint(acc).astype(np.int64)
 
-    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Every output value takes kernel_h * kernel_w * in_ch / groups."""
         return int(np.prod(output)) * int(np.prod(self.weight.shape[1:]))
 
@@ -149,7 +177,7 @@ class ConvS8(IntOp):
             self.requantize(top + self.bias).reshape(output),
         )
 
-    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:  # noqa: ARG002
+    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:
         """Depthwise ties input to output channel by channel; grouped is pinned; dense is free."""
         if self.depthwise:
             return linked(1, self.weight.shape[0])

@@ -17,8 +17,8 @@ from mcugen.ops.base import (
     Clamp,
     ConstTable,
     FloatArray,
-    IntOp,
     Interval,
+    IntOp,
     KernelCall,
     Lowering,
     Op,
@@ -54,13 +54,28 @@ class Linear(Op):
         weight, bias = torch.as_tensor(self.weight), torch.as_tensor(self.bias)
         return self.clamp.apply(functional.linear(inputs[0], weight, bias))
 
-    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Every output value takes in_ch."""
         return int(np.prod(output)) * self.weight.shape[1]
 
     def with_clamp(self, clamp: Clamp) -> Linear:
         """The same layer, clamped."""
         return replace(self, clamp=self.clamp.intersect(clamp))
+
+    def absorb_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Linear | None:
+        """s (W x + b) + t = (s W) x + (s b + t), per output."""
+        if self.clamp != NO_CLAMP:
+            return None
+        return replace(
+            self, weight=self.weight * scale.reshape(-1, 1), bias=self.bias * scale + shift
+        )
+
+    def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Linear:
+        """W (s x + t) + b = (W s) x + (b + W t), per input."""
+        added = (self.weight * shift).sum(axis=1, dtype=np.float64)
+        return replace(
+            self, weight=self.weight * scale, bias=(self.bias + added).astype(np.float32)
+        )
 
     def lower(self, ctx: Lowering) -> LinearS8:
         """Per-channel symmetric weights; the input's zero point goes into the bias."""
@@ -86,11 +101,11 @@ class LinearS8(IntOp):
         acc = x.astype(np.float64) @ weight.astype(np.float64).T
         return np.rint(acc).astype(np.int64)
 
-    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Every output value takes in_ch."""
         return int(np.prod(output)) * self.weight.shape[1]
 
-    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Exact: positive weights take the far end of the input interval, negative the near."""
         low, high = inputs[0]
         positive, negative = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
@@ -98,7 +113,7 @@ class LinearS8(IntOp):
         top = self._products(high, positive) + self._products(low, negative)
         return self.requantize(bottom + self.bias), self.requantize(top + self.bias)
 
-    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:  # noqa: ARG002
+    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:
         """Inputs and outputs are free of each other; rows that share weights are pinned."""
         return dense(self.weight != 0) if len(output) == 1 else None
 

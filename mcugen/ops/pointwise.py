@@ -15,8 +15,8 @@ from mcugen.ir.graph import Shape
 from mcugen.ops.base import (
     Clamp,
     ConstTable,
-    IntOp,
     Interval,
+    IntOp,
     KernelCall,
     Lowering,
     Op,
@@ -35,16 +35,23 @@ class Pointwise(Op):
         return inputs[0]
 
     def lower(self, ctx: Lowering) -> TableS8:
-        """Tabulate the function over all 256 int8 values, in float64."""
-        import torch
+        """Tabulate the function."""
+        return tabulate(self, ctx)
 
-        source, target = ctx.inputs[0].qparams, ctx.output.qparams
-        steps = np.arange(-128, 128)
-        real = (steps - source.zero_point) * source.scale
-        with torch.no_grad():
-            image = self.forward((torch.from_numpy(real),)).numpy()
-        out = round_half_up(image / target.scale) + target.zero_point
-        return TableS8(table=np.clip(out, target.low, target.high).astype(np.int8))
+
+def tabulate(op: Op, ctx: Lowering) -> TableS8:
+    """A function of one number over all 256 int8 values, evaluated in float64."""
+    import torch
+
+    source, target = ctx.inputs[0].qparams, ctx.output.qparams
+    steps = np.arange(-128, 128)
+    real = (steps - source.zero_point) * source.scale
+    with torch.no_grad():
+        image = op.forward((torch.from_numpy(real),)).numpy()
+    # what is far outside the output's range saturates; infinity has no integer
+    steps_out = np.clip(image / target.scale, -(2.0**31), 2.0**31)
+    out = round_half_up(steps_out) + target.zero_point
+    return TableS8(table=np.clip(out, target.low, target.high).astype(np.int8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,11 @@ class Clip(Pointwise):
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Source: torch.clamp."""
         return Clamp(low=self.low, high=self.high).apply(inputs[0])
+
+    def with_clamp(self, clamp: Clamp) -> Clip:
+        """Two clamps are one."""
+        both = Clamp(low=self.low, high=self.high).intersect(clamp)
+        return Clip(low=both.low, high=both.high)
 
     @property
     def clamp_only(self) -> Clamp:
@@ -170,6 +182,39 @@ class ELU(Pointwise):
         return torch.ops.aten.elu(inputs[0], self.alpha, self.scale, self.input_scale)  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abs(Pointwise):
+    """y = |x|."""
+
+    kind: ClassVar[str] = "abs"
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Source: torch.abs."""
+        return inputs[0].abs()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Square(Pointwise):
+    """y = x * x."""
+
+    kind: ClassVar[str] = "square"
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Source: torch.square."""
+        return inputs[0].square()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exp(Pointwise):
+    """y = e^x."""
+
+    kind: ClassVar[str] = "exp"
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Source: torch.exp."""
+        return inputs[0].exp()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TableS8(IntOp):
     """y = table[x + 128]. table: int8 [256]."""
@@ -181,11 +226,11 @@ class TableS8(IntOp):
         """One look-up per element."""
         return self.table[inputs[0] + 128].astype(np.int64)
 
-    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:  # noqa: ARG002
+    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """Element by element."""
         return (0,)
 
-    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Exact: least and largest table entry between the ends of the interval."""
         least, largest = _range_tables(self.table)
         low, high = inputs[0][0] + 128, inputs[0][1] + 128
@@ -195,11 +240,11 @@ class TableS8(IntOp):
         """Channel by channel."""
         return linked(len(inputs), output[-1])
 
-    def take_channels(self, kept: Kept) -> TableS8:  # noqa: ARG002
+    def take_channels(self, kept: Kept) -> TableS8:
         """One table serves every channel."""
         return self
 
-    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:  # noqa: ARG002
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One pass over the tensor."""
         call = KernelCall(
             function="mcugen_table_s8",

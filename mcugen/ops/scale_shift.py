@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""y = scale * x + shift, per channel or one for all: batch norm at inference, and constants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mcugen.fixed_point import Affine, IntArray
+from mcugen.ir.graph import Shape
+from mcugen.ops.affine import affine_bounds, channel_table, lower_affine
+from mcugen.ops.base import (
+    NO_CLAMP,
+    Clamp,
+    FloatArray,
+    Interval,
+    IntOp,
+    KernelCall,
+    Lowering,
+    Op,
+    ScaleShiftArrays,
+)
+from mcugen.ops.channels import ChannelLinks, Kept, linked
+from mcugen.ops.pointwise import TableS8, tabulate
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScaleShift(Op):
+    """scale, shift: float32 [C] over the last axis, or [1] each."""
+
+    kind: ClassVar[str] = "scale_shift"
+    scale: FloatArray
+    shift: FloatArray
+    clamp: Clamp = NO_CLAMP
+
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
+        """The shape of the operand."""
+        channels = inputs[0][-1] if inputs[0] else 1
+        for array in (self.scale, self.shift):
+            if array.shape not in ((1,), (channels,)):
+                msg = f"{array.size} factors do not fit the {channels} channels of {inputs[0]}"
+                raise ValueError(msg)
+        return inputs[0]
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Source: Ioffe and Szegedy, "Batch Normalization", 2015, algorithm 2, line 11."""
+        import torch
+
+        return self.clamp.apply(
+            inputs[0] * torch.as_tensor(self.scale) + torch.as_tensor(self.shift)
+        )
+
+    def with_clamp(self, clamp: Clamp) -> ScaleShift:
+        """The same, clamped."""
+        return replace(self, clamp=self.clamp.intersect(clamp))
+
+    @property
+    def scale_shift_only(self) -> ScaleShiftArrays | None:
+        """The whole operator, unless it clamps."""
+        return (self.scale, self.shift) if self.clamp == NO_CLAMP else None
+
+    def absorb_scale_shift(self, scale: FloatArray, shift: FloatArray) -> ScaleShift | None:
+        """(a x + b) s + t = (a s) x + (b s + t)."""
+        if self.clamp != NO_CLAMP:
+            return None
+        return replace(self, scale=self.scale * scale, shift=self.shift * scale + shift)
+
+    def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> ScaleShift:
+        """a (s x + t) + b = (a s) x + (a t + b)."""
+        return replace(self, scale=self.scale * scale, shift=self.scale * shift + self.shift)
+
+    def lower(self, ctx: Lowering) -> TableS8 | ScaleShiftS8:
+        """One table where all channels are alike, else a linear form for each channel."""
+        if self.scale.size == 1 and self.shift.size == 1:
+            return tabulate(self, ctx)
+        scale, shift = np.broadcast_arrays(self.scale, self.shift)
+        factors = scale.astype(np.float64)[None]
+        affine = lower_affine(factors, shift.astype(np.float64), self.clamp, ctx)
+        return ScaleShiftS8(affine=affine)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScaleShiftS8(IntOp):
+    """y = affine(x), a linear form for each channel."""
+
+    kind: ClassVar[str] = "scale_shift"
+    affine: Affine
+
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
+        """The linear form."""
+        return self.affine(inputs[0])
+
+    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
+        """Element by element."""
+        return (0,)
+
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
+        """Exact: a linear form is monotone."""
+        return affine_bounds(self.affine, inputs)
+
+    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:
+        """Channel by channel."""
+        return linked(1, output[-1])
+
+    def take_channels(self, kept: Kept) -> ScaleShiftS8:
+        """The kept channels' linear forms."""
+        return ScaleShiftS8(affine=self.affine.take(kept.output))
+
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
+        """One pass over the tensor."""
+        call = KernelCall(
+            function="mcugen_scale_shift_s8",
+            header="mcugen_affine.h",
+            fields=(
+                ("pixels", int(np.prod(output[:-1]))),
+                ("ch", output[-1]),
+                ("factor", "factor"),
+                ("bias", "bias"),
+                ("shift", "shift"),
+                ("low", self.affine.low),
+                ("high", self.affine.high),
+            ),
+            tables=(
+                channel_table("factor", self.affine.factors[0]),
+                channel_table("bias", self.affine.bias),
+                channel_table("shift", self.affine.shift),
+            ),
+        )
+        return (call,)
