@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,20 @@ from mcugen.ops import AxisWindows, Window
 from mcugen.ops.base import IntOp
 
 FORMAT = 1
+
+# what zipfile, zlib, json, numpy and the dataclasses raise for damaged files
+DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    OverflowError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 
 
 def save(graph: Graph, path: Path) -> None:
@@ -45,7 +60,7 @@ def load(path: Path) -> Graph:
                 msg = f"{path}: format {content['format']}, expected {FORMAT}; build it again"
                 raise ModelError(msg)
             graph = _decode(content["graph"], archive, _classes())
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         msg = f"{path}: not a readable reference ({error}); build the folder again"
         raise ModelError(msg) from error
     if not isinstance(graph, Graph):

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mcugen.ir.graph import Graph
+from mcugen.ir.interp import run
+from mcugen.passes import remove_channels
+from mcugen.pipeline import Compilation, CompileOptions, compile_graph, cost_of
+from mcugen.verify.inputs import verification_inputs
+from tests.ops.harness import check_c, export
+
+
+class Separable(nn.Module):
+    """Padded convolutions between which some channels die or become constant."""
+
+    def __init__(self, seed: int, channels: int, stride: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.first = nn.Conv2d(3, channels, 3, padding=1)
+        self.depthwise = nn.Conv2d(channels, channels, 3, stride, 1, groups=channels)
+        self.pointwise = nn.Conv2d(channels, 5, 1)
+        for layer in (self.first, self.depthwise, self.pointwise):
+            assert layer.bias is not None
+            layer.weight.data.normal_(0, 0.5, generator=generator)
+            layer.bias.data.normal_(0, 0.5, generator=generator)
+            kind = torch.randint(0, 4, (layer.out_channels,), generator=generator)
+            layer.weight.data[kind == 0] = 0  # constant, of either sign: alive or cut by the ReLU
+            layer.bias.data[kind == 1] -= 50  # dead behind the ReLU, whatever the input
+        self.pointwise.weight.data[:, ::3] = 0  # nobody reads every third channel
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(x))
+        x = torch.relu(self.depthwise(x))
+        return cast("torch.Tensor", self.pointwise(x))
+
+
+def compile_both(module: nn.Module, size: int) -> tuple[Compilation, Compilation]:
+    """With and without the pass."""
+    channels = next(module.parameters()).shape[1]
+    graph = export(module, (1, channels, size, size))
+    x = np.random.default_rng(0).normal(size=(8, size, size, channels)).astype(np.float32)
+    skip = CompileOptions(skip_passes=frozenset({"remove_channels"}))
+    return compile_graph(graph, [x], CompileOptions()), compile_graph(graph, [x], skip)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 9), st.integers(1, 2), st.integers(3, 7))
+def test_no_output_bit_changes(seed: int, channels: int, stride: int, size: int) -> None:
+    cut, whole = compile_both(Separable(seed, channels, stride), size)
+    inputs = verification_inputs(whole.graph, minimum=30)
+    for got, want in zip(run(cut.graph, inputs), run(whole.graph, inputs), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_the_c_of_a_cut_network_equals_its_reference_at_the_borders() -> None:
+    cut, whole = compile_both(Separable(seed=5, channels=12, stride=1), size=6)
+    assert cost_of(cut.graph).macs < cost_of(whole.graph).macs
+    fields = [n.op for n in cut.graph.nodes if getattr(n.op, "bias", np.zeros(1)).ndim == 3]
+    assert fields, "a constant channel under padding must give a bias that depends on the place"
+    check_c(cut, verification_inputs(cut.graph))
+
+
+def test_constant_channels_go_and_live_ones_stay() -> None:
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(6, 4, 3, padding=1)
+    first.weight.data[1:3] = 0
+    first.bias.data[1:3] = torch.tensor([0.7, -0.7])  # type: ignore[union-attr]
+    cut, whole = compile_both(nn.Sequential(first, nn.ReLU(), second), size=5)
+    assert _channels(whole.graph) == [6, 4]
+    assert _channels(cut.graph) == [4, 4]
+
+
+def _channels(graph: Graph) -> list[int]:
+    return [node.shape[-1] for node in graph.layers if node.op.kind == "conv"]
+
+
+def test_outputs_and_inputs_keep_every_channel() -> None:
+    layer = nn.Conv2d(3, 4, 1)
+    layer.weight.data.zero_()
+    cut, _ = compile_both(layer, size=4)
+    assert [cut.graph.by_name[n].shape for n in cut.graph.outputs] == [(4, 4, 4)]
+    assert [cut.graph.by_name[n].shape for n in cut.graph.inputs] == [(4, 4, 3)]
+
+
+def test_a_network_without_anything_to_remove_stays_as_it_is() -> None:
+    torch.manual_seed(0)
+    cut, whole = compile_both(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 3)), size=6)
+    assert cost_of(cut.graph) == cost_of(whole.graph)
+    assert remove_channels.run(cut.graph).nodes == cut.graph.nodes
