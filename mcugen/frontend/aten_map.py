@@ -3,7 +3,8 @@
 
 A handler takes the builder and the operator's arguments in ATen's order, tensors of the network
 as `Value` and constant tensors as `torch.Tensor`, and returns the value it made (or a tuple of
-them). It raises ModelError where an attribute is not supported, saying what is.
+them, with `Unavailable` for what the graph does not hold). It raises ModelError where an attribute
+is not supported, saying what is.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mcugen.frontend import aten_conv, aten_pointwise, aten_shape
-from mcugen.frontend.builder import Value
+from mcugen.frontend import aten_conv, aten_pointwise, aten_pool, aten_reduce, aten_shape
+from mcugen.frontend.builder import Unavailable, Value
 
-Handler = Callable[..., "Value | tuple[Value, ...]"]
+Handler = Callable[..., "Value | tuple[Value | Unavailable, ...]"]
 
 HANDLERS: dict[str, Handler] = {
     **aten_conv.HANDLERS,
     **aten_pointwise.HANDLERS,
+    **aten_pool.HANDLERS,
+    **aten_reduce.HANDLERS,
     **aten_shape.HANDLERS,
 }
 

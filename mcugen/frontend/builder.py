@@ -55,6 +55,13 @@ class Value:
         return (1, *self.shape) if self.batched else self.shape
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unavailable:
+    """A result that the graph does not hold, such as a maximum's position: using it is wrong."""
+
+    why: str
+
+
 def channels_last(rank: int) -> Perm:
     """The layout that puts the model's first axis, the channels, last."""
     return (*range(1, rank), 0)

@@ -15,7 +15,7 @@ from torch.fx import Node as FxNode
 
 from mcugen.errors import ModelError, UnsupportedOpError
 from mcugen.frontend.aten_map import HANDLERS
-from mcugen.frontend.builder import Builder, Value, channels_last
+from mcugen.frontend.builder import Builder, Unavailable, Value, channels_last
 from mcugen.ir.graph import Graph, Node, Origin, Shape
 from mcugen.ops import Input
 
@@ -206,6 +206,10 @@ class _Walker:
             return _Poison()
         if getattr(target, "__name__", "") == "getitem":
             return args[0][args[1]]
+        missing = [t for t in tensors if isinstance(t, Unavailable)]
+        if missing:
+            self._problem(self._where(node), missing[0].why)
+            return _Poison()
         if not any(isinstance(t, Value) for t in tensors):
             with torch.no_grad():
                 return target(*args, **kwargs)  # type: ignore[operator]
@@ -253,6 +257,8 @@ class _Walker:
             value = self._resolve(item)
             if isinstance(value, Value):
                 results.append(self._as_output(value))
+            elif isinstance(value, Unavailable):
+                self._problem("output", value.why)
             elif not isinstance(value, _Poison):
                 self._problem("output", "an output does not depend on any input")
         if not results and not self.problems:

@@ -42,7 +42,7 @@ MAX_LOG_SHIFT = 20
 LOG2_BITS = 16
 
 
-class _RowFunction(Op):
+class RowFunction(Op):
     """Base of the two: one row in, one row out."""
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
@@ -54,7 +54,7 @@ class _RowFunction(Op):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Softmax(_RowFunction):
+class Softmax(RowFunction):
     """y_i = e^x_i / sum of e^x over the last axis."""
 
     kind: ClassVar[str] = "softmax"
@@ -79,7 +79,7 @@ class Softmax(_RowFunction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogSoftmax(_RowFunction):
+class LogSoftmax(RowFunction):
     """y_i = x_i - log(sum of e^x) over the last axis."""
 
     kind: ClassVar[str] = "log_softmax"
