@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from mcugen.errors import ToolchainError
+from mcugen.boards import Core
+from mcugen.errors import MissingToolError, ToolchainError
 
 HOST_VARIABLE = "MCUGEN_CC"
 HOST_COMMANDS = ("cc", "gcc", "clang")
@@ -59,9 +60,38 @@ class HostCompiler:
     def _build(
         self, flags: Sequence[str], sources: Sequence[Path], target: Path, include: Sequence[Path]
     ) -> None:
-        folders = [f"-I{folder}" for folder in include]
         files = [str(source) for source in sources]
-        run_compiler([*self.command, "-std=c99", *flags, *folders, *files, "-o", str(target)])
+        command = [*self.command, "-std=c99", *flags, *_folders(include), *files]
+        run_compiler([*command, "-o", str(target)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCompiler:
+    """A C compiler for a core, with its machine flags."""
+
+    title: str  # "arm-none-eabi-gcc 12.2.1"
+    command: tuple[str, ...]
+    link_flags: tuple[str, ...]
+    has_libc: bool  # else the program brings memcpy and its like
+    objdump: str | None  # disassembler of the same toolchain
+
+    def object(
+        self, source: Path, target: Path, *, include: Sequence[Path], flags: Sequence[str]
+    ) -> Path:
+        """Compile one C file; `target` again. Raises ToolchainError where that fails."""
+        sections = ["-ffunction-sections", "-fdata-sections"]
+        command = [*self.command, "-O2", *sections, *flags, *_folders(include)]
+        run_compiler([*command, "-c", str(source), "-o", str(target)])
+        return target
+
+    def link(
+        self, objects: Sequence[Path], program: Path, *, script: Path, flags: Sequence[str] = ()
+    ) -> Path:
+        """Link by a linker script; `program` again. Raises ToolchainError where that fails."""
+        files = [str(path) for path in objects]
+        command = [*self.command, *self.link_flags, "-Wl,--gc-sections", "-T", str(script), *flags]
+        run_compiler([*command, *files, "-o", str(program)])
+        return program
 
 
 @cache
@@ -69,13 +99,13 @@ def host_compiler() -> HostCompiler:
     """The C compiler for this machine: MCUGEN_CC, cc, gcc, clang, or the ziglang package.
 
     Raises:
-        ToolchainError: None of them is there, or MCUGEN_CC names no command.
+        MissingToolError: None of them is there, or MCUGEN_CC names no command.
     """
     chosen = shlex.split(os.environ.get(HOST_VARIABLE, ""))
     if chosen:
         if shutil.which(chosen[0]) is None:
             msg = f"{HOST_VARIABLE} is {chosen[0]!r}, which is no command on the PATH"
-            raise ToolchainError(msg)
+            raise MissingToolError(msg)
         return HostCompiler(command=tuple(chosen))
     for name in HOST_COMMANDS:
         if shutil.which(name) is not None:
@@ -86,7 +116,47 @@ def host_compiler() -> HostCompiler:
         f"no C compiler for this machine: none of {', '.join(HOST_COMMANDS)} is on the PATH; "
         f"install one, or `pip install 'mcugen[sim]'`, or name one in {HOST_VARIABLE}"
     )
-    raise ToolchainError(msg)
+    raise MissingToolError(msg)
+
+
+@cache
+def cross_compiler(core: Core) -> CrossCompiler:
+    """The C compiler for a core: its GCC where that is on the PATH, else the ziglang package.
+
+    Raises:
+        MissingToolError: Neither is there.
+    """
+    if shutil.which(core.gcc) is not None:
+        return _cross_gcc(core)
+    if has_zig():
+        return _cross_zig(core)
+    msg = f"no C compiler for {core.name}: install {core.gcc}, or `pip install 'mcugen[sim]'`"
+    raise MissingToolError(msg)
+
+
+def _cross_gcc(core: Core) -> CrossCompiler:
+    machine = (core.gcc, *core.gcc_flags)
+    # GCC prints the bare name of a file that it does not have.
+    has_libc = run_compiler([*machine, "-print-file-name=libc.a"]).strip() != "libc.a"
+    objdump = core.gcc.removesuffix("gcc") + "objdump"
+    return CrossCompiler(
+        title=f"{core.gcc} {run_compiler([core.gcc, '-dumpfullversion']).strip()}",
+        command=machine if has_libc else (*machine, "-ffreestanding"),
+        link_flags=("-nostartfiles",) if has_libc else ("-nostdlib", "-lgcc"),
+        has_libc=has_libc,
+        objdump=objdump if shutil.which(objdump) is not None else None,
+    )
+
+
+def _cross_zig(core: Core) -> CrossCompiler:
+    version = run_compiler([*zig_cc()[:-1], "version"]).strip()
+    return CrossCompiler(
+        title=f"zig cc {version}",
+        command=(*zig_cc(), "-target", core.zig_target, f"-mcpu={core.zig_cpu}", "-ffreestanding"),
+        link_flags=("-nostdlib",),
+        has_libc=False,
+        objdump=None,
+    )
 
 
 def has_zig() -> bool:
@@ -97,6 +167,10 @@ def has_zig() -> bool:
 def zig_cc() -> tuple[str, ...]:
     """The C compiler of the ziglang package, as a command."""
     return (sys.executable, "-m", "ziglang", "cc")
+
+
+def _folders(include: Sequence[Path]) -> list[str]:
+    return [f"-I{folder}" for folder in include]
 
 
 def run_compiler(command: Sequence[str]) -> str:

@@ -38,6 +38,16 @@ class Program:
         return sum(self.layer_lens)
 
     @property
+    def inputs(self) -> tuple[tuple[str, int], ...]:
+        """Each input's function of the C API, and its length."""
+        return _functions(self.name, "input", self.input_lens)
+
+    @property
+    def outputs(self) -> tuple[tuple[str, int], ...]:
+        """Each output's function of the C API, and its length."""
+        return _functions(self.name, "output", self.output_lens)
+
+    @property
     def sources(self) -> list[Path]:
         """The C files to compile."""
         return sorted(self.folder.glob("*.c"))
@@ -66,18 +76,13 @@ def harness_sources(*names: str) -> list[Path]:
 def harness_include(program: Program, folder: Path) -> list[Path]:
     """Include folders of the test programs; writes network.h, which names the functions."""
     template = environment().get_template("firmware/network.h.j2")
-    text = template.render(
-        program=program,
-        inputs=_functions(program.name, "input", program.input_lens),
-        outputs=_functions(program.name, "output", program.output_lens),
-    )
-    (folder / "network.h").write_text(text, encoding="utf-8")
+    (folder / "network.h").write_text(template.render(program=program), encoding="utf-8")
     return [folder, program.folder, data_dir("runtime_c") / "firmware"]
 
 
-def _functions(name: str, role: str, lens: Sequence[int]) -> list[tuple[str, int]]:
+def _functions(name: str, role: str, lens: Sequence[int]) -> tuple[tuple[str, int], ...]:
     numbers = [str(k) for k in range(len(lens))] if len(lens) > 1 else [""]
-    return [(f"{name}_{role}{k}", n) for k, n in zip(numbers, lens, strict=True)]
+    return tuple((f"{name}_{role}{k}", n) for k, n in zip(numbers, lens, strict=True))
 
 
 def write_inputs(folder: Path, inputs: Batch) -> None:

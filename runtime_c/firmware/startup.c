@@ -30,7 +30,7 @@ __asm(".section .vectors, \"ax\"\n"
       ".option pop\n"
       "la sp, stack_top\n"
       "la t0, trap\n"
-      "csrw mtvec, t0\n"
+      ".4byte 0x30529073\n" /* csrw mtvec, t0: of the zicsr extension, which -march may lack */
       "j reset\n"
       ".balign 4\n"
       "trap:\n"
@@ -38,7 +38,9 @@ __asm(".section .vectors, \"ax\"\n"
       "j fault\n"
       ".text\n");
 #else
-__attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
+extern const void *const vectors[16];
+
+__attribute__((section(".vectors"), used)) const void *const vectors[16] = {
     (const void *)&stack_top,    (const void *)(uintptr_t)reset, (const void *)(uintptr_t)fault,
     (const void *)(uintptr_t)fault, (const void *)(uintptr_t)fault, (const void *)(uintptr_t)fault,
     (const void *)(uintptr_t)fault, (const void *)(uintptr_t)fault,
@@ -49,10 +51,11 @@ __attribute__((used)) void reset(void)
 {
     const uint32_t *source = &data_load;
 
-    for (uint32_t *target = &data_start; target < &data_end; target++) {
+    /* volatile: no memcpy or memset, which would then not count as the network's own */
+    for (volatile uint32_t *target = &data_start; target < &data_end; target++) {
         *target = *source++;
     }
-    for (uint32_t *target = &bss_start; target < &bss_end; target++) {
+    for (volatile uint32_t *target = &bss_start; target < &bss_end; target++) {
         *target = 0;
     }
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)

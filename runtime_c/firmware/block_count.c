@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file block_count.c
+ * @brief QEMU plugin: how often each translated block ran, for each phase of a program.
+ *
+ * A phase ends where the block at the address `mark` is entered. Lines of the output file:
+ * PHASE ADDRESS BYTES COUNT (decimal). Source: QEMU, include/qemu/qemu-plugin.h; what is declared
+ * here is the same in all versions of the plugin API, so that no header of QEMU is needed.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define BUCKETS 4096u
+
+typedef uint64_t qemu_plugin_id_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+
+extern void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
+                                                  void (*callback)(qemu_plugin_id_t,
+                                                                   struct qemu_plugin_tb *));
+extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block,
+                                                 void (*callback)(unsigned int, void *), int flags,
+                                                 void *data);
+extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id,
+                                           void (*callback)(qemu_plugin_id_t, void *), void *data);
+extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
+extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block,
+                                                        size_t index);
+extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *instruction);
+extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *instruction);
+
+EXPORT int qemu_plugin_version = QEMU_PLUGIN_API;
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv);
+
+typedef struct block {
+    struct block *next;
+    uint64_t address;
+    uint64_t bytes;
+    uint64_t count;
+} block_t;
+
+static block_t *buckets[BUCKETS];
+static FILE *output;
+static uint64_t mark;
+static unsigned int phase;
+
+static void end_phase(void)
+{
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        for (block_t *block = buckets[i]; block != NULL; block = block->next) {
+            if (block->count != 0) {
+                fprintf(output, "%u %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", phase, block->address,
+                        block->bytes, block->count);
+                block->count = 0;
+            }
+        }
+    }
+    phase++;
+}
+
+static block_t *block_at(uint64_t address, uint64_t bytes)
+{
+    block_t **const bucket = &buckets[(address >> 1) % BUCKETS];
+    block_t *block;
+
+    for (block = *bucket; block != NULL; block = block->next) {
+        if ((block->address == address) && (block->bytes == bytes)) {
+            return block;
+        }
+    }
+    block = calloc(1, sizeof *block);
+    if (block == NULL) {
+        abort();
+    }
+    block->next = *bucket;
+    block->address = address;
+    block->bytes = bytes;
+    *bucket = block;
+    return block;
+}
+
+static void on_run(unsigned int cpu, void *data)
+{
+    block_t *const block = data;
+
+    (void)cpu;
+    if (block->address == mark) {
+        end_phase();
+    }
+    block->count++;
+}
+
+static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
+{
+    const size_t count = qemu_plugin_tb_n_insns(block);
+    uint64_t bytes = 0;
+
+    (void)id;
+    for (size_t i = 0; i < count; i++) {
+        bytes += qemu_plugin_insn_size(qemu_plugin_tb_get_insn(block, i));
+    }
+    qemu_plugin_register_vcpu_tb_exec_cb(
+        block, on_run, 0, block_at(qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, 0)), bytes));
+}
+
+static void on_end(qemu_plugin_id_t id, void *data)
+{
+    (void)id;
+    (void)data;
+    end_phase();
+    fclose(output);
+}
+
+int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
+{
+    (void)info;
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "mark=", 5) == 0) {
+            mark = strtoull(argv[i] + 5, NULL, 0);
+        }
+        if (strncmp(argv[i], "out=", 4) == 0) {
+            output = fopen(argv[i] + 4, "w");
+        }
+    }
+    if (output == NULL) {
+        return -1;
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    qemu_plugin_register_atexit_cb(id, on_end, NULL);
+    return 0;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file trace_mark.h
+ * @brief The trace hook, also where the network is compiled without it.
+ */
+#ifndef TRACE_MARK_H_INCLUDED
+#define TRACE_MARK_H_INCLUDED
+
+#include <stdint.h>
+
+void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes);
+
+#endif /* TRACE_MARK_H_INCLUDED */
