@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports an nn.Module as the user holds it: a copy, in evaluation mode, in float32."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from mcugen.errors import ModelError
+from mcugen.frontend.exported import Program
+from mcugen.ir.graph import Shape
+
+_NOT_FLOAT32 = (torch.float16, torch.bfloat16, torch.float64)
+
+
+def export_module(module: nn.Module, shapes: Sequence[Shape] | None) -> Program:
+    """The program of a module; `shapes` are those of its inputs with the batch axis.
+
+    The module itself is left as it is. Raises ModelError where it does not run on inputs of these
+    shapes, or torch.export cannot trace it.
+    """
+    wanted = required_shapes(shapes)
+    own, warnings = _float_copy(module)
+    inputs = tuple(torch.zeros(shape) for shape in wanted)
+    with torch.no_grad():
+        run_once(own, inputs)
+        return Program(program=_export(own, inputs), warnings=warnings)
+
+
+def required_shapes(shapes: Sequence[Shape] | None) -> Sequence[Shape]:
+    """The shapes, or ModelError that asks for them."""
+    if shapes:
+        return shapes
+    msg = (
+        "the model does not say the shape of its input; pass it with the batch, as in "
+        "--input-shape 1,1,28,28 (once for each input, in order)"
+    )
+    raise ModelError(msg)
+
+
+def run_once(forward: Callable[..., object], inputs: tuple[torch.Tensor, ...]) -> None:
+    """Run the network so that a wrong shape is told apart from what cannot be exported."""
+    try:
+        forward(*inputs)
+    except Exception as error:  # whatever the user's own forward raises
+        shapes = ", ".join(str(list(x.shape)) for x in inputs)
+        msg = (
+            f"the network does not run on float32 input of shape {shapes}: {first_line(error)}; "
+            "check --input-shape (once for each input, with the batch)"
+        )
+        raise ModelError(msg) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception of torch says, without its pages of context."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+def _float_copy(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
+    try:
+        own = copy.deepcopy(module).cpu().eval()
+    except Exception as error:  # whatever the user's own classes raise
+        msg = (
+            f"the module cannot be copied ({first_line(error)}); pass "
+            "torch.export.export(model.eval(), inputs) instead"
+        )
+        raise ModelError(msg) from error
+    held = [*own.parameters(), *own.buffers()]
+    kinds = sorted({str(t.dtype).removeprefix("torch.") for t in held if t.dtype in _NOT_FLOAT32})
+    if not kinds:
+        return own, ()
+    return own.float(), (f"weights of type {', '.join(kinds)} are taken as float32",)
+
+
+def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
+    try:
+        return torch.export.export(module, inputs)
+    except Exception as error:  # torch.export raises dozens of kinds
+        msg = f"torch.export cannot trace the network: {first_line(error)}"
+        raise ModelError(msg) from error
