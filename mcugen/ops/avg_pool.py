@@ -22,6 +22,7 @@ from mcugen.ops.base import (
     KernelCall,
     Lowering,
     Op,
+    Padding,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.weights import proved_requantize, requantize_tables
@@ -98,6 +99,12 @@ class AvgPool(Op):
             return sums / torch.from_numpy(divisors)
 
         return self.clamp.apply(pool_nchw(inputs[0], pool))
+
+    def absorb_padding(self, padding: Padding) -> AvgPool | None:
+        """Zeros, where the divisor does not tell them from the input."""
+        counts = self.count_include_pad or self.divisor is not None
+        window = self.window.within(padding) if padding.value == 0.0 and counts else None
+        return None if window is None else replace(self, window=window)
 
     def with_clamp(self, clamp: Clamp) -> AvgPool:
         """The same pooling, clamped."""

@@ -22,6 +22,7 @@ from mcugen.ops.base import (
     KernelCall,
     Lowering,
     Op,
+    Padding,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense, linked
 from mcugen.ops.weights import quantize_layer, requantize_tables
@@ -78,6 +79,11 @@ class Conv(Op):
     def with_clamp(self, clamp: Clamp) -> Conv:
         """The same convolution, clamped."""
         return replace(self, clamp=self.clamp.intersect(clamp))
+
+    def absorb_padding(self, padding: Padding) -> Conv | None:
+        """More of the zeros that the window pads with already."""
+        window = self.window.within(padding) if padding.value == 0.0 else None
+        return None if window is None else replace(self, window=window)
 
     def absorb_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Conv | None:
         """s (w * x + b) + t = (s w) * x + (s b + t), per output channel."""

@@ -77,6 +77,12 @@ class Linear(Op):
             self, weight=self.weight * scale, bias=(self.bias + added).astype(np.float32)
         )
 
+    def permute_inputs(self, order: IntArray) -> Linear:
+        """The columns of the weights go where their features are."""
+        weight = np.empty_like(self.weight)
+        weight[:, order] = self.weight
+        return replace(self, weight=weight)
+
     def lower(self, ctx: Lowering) -> LinearS8:
         """Per-channel symmetric weights; the input's zero point goes into the bias."""
         layer = quantize_layer(self.weight, self.bias, self.clamp, ctx)

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
-from mcugen.ops.base import Interval, IntOp, KernelCall, Lowering, Op
+from mcugen.ops.base import Interval, IntOp, KernelCall, Lowering, Op, Padding
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.window import (
     AxisWindows,
@@ -56,6 +56,11 @@ class MaxPool(Op):
             )
 
         return pool_nchw(inputs[0], pool)
+
+    def absorb_padding(self, padding: Padding) -> MaxPool | None:
+        """More of the minus infinity that the window pads with already."""
+        window = self.window.within(padding) if padding.value == -np.inf else None
+        return None if window is None else replace(self, window=window)
 
     def lower(self, ctx: Lowering) -> MaxPoolS8:
         """The same windows along both axes."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of one number: ReLU and its kin, which fuse, and the curved ones, which become tables."""
+"""Functions of one number: ReLU and its kin, which fuse, and curved ones, which become tables."""
 
 from __future__ import annotations
 
@@ -70,6 +70,10 @@ class Clip(Pointwise):
         """Two clamps are one."""
         both = Clamp(low=self.low, high=self.high).intersect(clamp)
         return Clip(low=both.low, high=both.high)
+
+    def is_identity(self, inputs: Sequence[Shape]) -> bool:
+        """No limit on either side."""
+        return self.low == -np.inf and self.high == np.inf
 
     @property
     def clamp_only(self) -> Clamp:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another shape over the same values in the same order: flatten, view, squeeze. No code at run time."""
+"""Another shape over the same values in the same order: flatten, view, squeeze. No code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
-from mcugen.ops.base import IntOp, Interval, KernelCall, Lowering, Op
+from mcugen.ops.base import Interval, IntOp, KernelCall, Lowering, Op
 from mcugen.ops.channels import ChannelLinks, Kept
 
 if TYPE_CHECKING:
@@ -41,6 +41,18 @@ class Reshape(Op):
     def lower(self, ctx: Lowering) -> ReshapeS8:
         """Nothing but the shape."""
         return ReshapeS8(shape=ctx.output.shape)
+
+    def is_identity(self, inputs: Sequence[Shape]) -> bool:
+        """The shape is there already."""
+        return inputs[0] == self.shape
+
+    def after(self, first: Op) -> Op | None:
+        """The shape in between does not matter."""
+        return self if isinstance(first, Reshape) else None
+
+    def element_order(self, shape: Shape) -> IntArray:
+        """As they are."""
+        return np.arange(int(np.prod(shape)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +85,6 @@ class ReshapeS8(IntOp):
         """The same view with the axis shortened."""
         return ReshapeS8(shape=(*self.shape[:-1], len(kept.output)))
 
-    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:  # noqa: ARG002
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """A view has no code."""
         return ()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,8 @@ from mcugen.ir.graph import Shape
 
 if TYPE_CHECKING:
     import torch
+
+    from mcugen.ops.base import Padding
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
@@ -42,6 +44,16 @@ class Window:
             msg = f"kernel spans {span} but the padded input has only {padded}"
             raise ValueError(msg)
         return room // self.stride[axis] + 1
+
+    def within(self, padding: Padding) -> Window | None:
+        """The same windows over the input without `padding`; None where that is of channels too."""
+        *margins, channels = padding.margins
+        if any(channels) or len(margins) not in (1, 2):
+            return None
+        (left, right), (top, bottom) = margins[-1], margins[0] if len(margins) == 2 else (0, 0)
+        outer = zip(self.pads, (top, left, bottom, right), strict=True)
+        above, before, below, behind = (own + more for own, more in outer)
+        return replace(self, pads=(above, before, below, behind))
 
     def along(self, axis: int, length: int) -> AxisWindows:
         """The same windows along axis 0 (h) or 1 (w) of an input of that length."""
