@@ -34,8 +34,6 @@ FLOAT_PASSES: Mapping[str, Pass] = {
     "fold_constants": fold_constants.run,
     "fold_batchnorm": fold_batchnorm.run,
     "fuse_clamp": fuse_clamp.run,
-    "fold_batchnorm": fold_batchnorm.run,
-    "fuse_clamp": fuse_clamp.run,
 }
 INTEGER_PASSES: Mapping[str, Pass] = {
     "remove_channels": remove_channels.run,
