@@ -103,7 +103,9 @@ def _model_options(function: F) -> F:
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--board", required=True, help="Name of `mcugen boards`, part number or board file.")
-@click.option("--out", type=click.Path(path_type=Path), help="Output folder.  [default: build/NAME]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Output folder.  [default: build/NAME]"
+)
 @click.option("--name", help="Name of the network in C.  [default: from the file name]")
 @click.option("--calib", type=click.Path(), help="Samples that set the ranges, .npz or .npy.")
 @click.option("--eval", "evaluation", type=click.Path(), help="Labelled samples, .npz (x, y).")

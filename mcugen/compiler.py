@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One build from model file to verified folder: the only place where stages meet files and boards."""
+"""One build from model file to verified folder: where the stages meet files and boards."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.export import ExportedProgram
 
 from mcugen.boards import Board, load_board
 from mcugen.config import BuildOptions
@@ -31,6 +30,9 @@ from mcugen.report.report import make_report
 from mcugen.verify.compare import Verification, compare
 from mcugen.verify.host import host_network
 from mcugen.verify.inputs import Batch, quantize_inputs, verification_inputs
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 Progress = Callable[[str], None]
 SYNTHETIC_SAMPLES = 64
@@ -81,9 +83,7 @@ def build(
     data = _read_data(graph, loaded, options)
     progress("compiling")
     compiled = compile_graph(graph, data.calibration, _compile_options(options))
-    check_budget(
-        board, compiled.graph, compiled.layers, compiled.plan, compiled.view.weight_bytes
-    )
+    check_budget(board, compiled.graph, compiled.layers, compiled.plan, compiled.view.weight_bytes)
     with staging(out) as folder:
         report = _write_and_verify(folder, compiled, board, loaded, data, options, progress)
     return BuildResult(folder=out, report=report)

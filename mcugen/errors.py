@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every error that mcugen raises on purpose; the CLI turns each into one message and an exit code."""
+"""Every error that mcugen raises on purpose; the CLI makes a message and an exit code of each."""
 
 from __future__ import annotations
 

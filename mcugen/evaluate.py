@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.export import ExportedProgram
 
 from mcugen.errors import CalibrationError, InternalError
 from mcugen.fixed_point import IntArray
@@ -17,6 +17,9 @@ from mcugen.ir.graph import Graph, Node
 from mcugen.ir.interp import run
 from mcugen.train.forward import forward, to_stored
 from mcugen.verify.inputs import Batch, quantize_inputs
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 Inputs = Sequence[NDArray[np.float32]]
 ERROR_SAMPLES = 32
@@ -50,7 +53,9 @@ def float_outputs(graph: Graph, stored: Inputs) -> list[NDArray[np.float32]]:
     parts: list[tuple[torch.Tensor, ...]] = []
     with torch.no_grad():
         for start in range(0, len(stored[0]), BATCH):
-            parts.append(forward(graph, [torch.from_numpy(x[start : start + BATCH]) for x in stored]))
+            parts.append(
+                forward(graph, [torch.from_numpy(x[start : start + BATCH]) for x in stored])
+            )
     count = len(stored[0])
     return [
         np.broadcast_to(joined, (count, *joined.shape[1:]))

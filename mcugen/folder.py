@@ -5,17 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugen.boards import load_board
-from mcugen.data import load_calibration
 from mcugen.errors import CalibrationError
-from mcugen.ir.graph import Graph
 from mcugen.network import CompiledNetwork
-from mcugen.verify.inputs import Batch, quantize_input, verification_inputs
 
 
 def run_folder(folder: Path, inputs: Sequence[str], output: Path | None = None) -> str:

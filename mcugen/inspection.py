@@ -11,7 +11,7 @@ from mcugen.config import InputLayout
 from mcugen.frontend.export import survey
 from mcugen.frontend.load import LoadOptions, load
 from mcugen.ir.graph import Node, Shape
-from mcugen.ops.base import parameter_count
+from mcugen.ops.base import Input, parameter_count
 
 
 def inspect(
@@ -36,7 +36,7 @@ def inspect(
         "name": loaded.name,
         "kind": loaded.kind,
         "inputs": [
-            {"name": n.name, "shape": list(n.shape)} for n in found.nodes if n.op.kind == "input"
+            {"name": n.name, "shape": list(n.shape)} for n in found.nodes if isinstance(n.op, Input)
         ],
         "layers": rows,
         "parameters": sum(row["parameters"] for row in layers),

@@ -23,7 +23,7 @@ REPORT = "report.json"
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """report.json of a generated folder. Raises OutputError where there is none or it is damaged."""
+    """report.json of a generated folder. Raises OutputError where it is missing or damaged."""
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

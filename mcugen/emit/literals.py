@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""C literals: every number the generated code holds is printed here, so that it reads back equal."""
+"""C literals: every number of the generated code is printed here, so that it reads back equal."""
 
 from __future__ import annotations
 

@@ -9,13 +9,21 @@ from mcugen.errors import OutputError
 
 MAX_NAME = 48
 
-_RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if "
-    "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "union unsigned void volatile while asm bool catch class delete explicit export false friend "
-    "mutable namespace new operator private protected public template this throw true try typeid "
-    "typename using virtual and or not xor bitand bitor compl main mcugen".split()
-)
+_KEYWORDS = """
+    auto break case char const continue default do double else enum extern float for goto if inline
+    int long register restrict return short signed sizeof static struct switch typedef union unsigned
+    void volatile while asm bool catch class delete explicit export false friend mutable namespace
+    new operator private protected public template this throw true try typeid typename using virtual
+    and or not xor bitand bitor compl main mcugen
+"""
+# NAME.h must not hide a header of the C library, nor the library's target one of CMake's own
+_HEADERS = """
+    assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign
+    stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar
+    wchar wctype features unistd memory endian alloca malloc new
+"""
+_TARGETS = "all clean edit_cache help install package rebuild_cache test"
+_RESERVED = frozenset(f"{_KEYWORDS} {_HEADERS} {_TARGETS}".split())
 
 
 def check_name(name: str) -> str:
@@ -28,7 +36,7 @@ def check_name(name: str) -> str:
         )
         raise OutputError(msg)
     if name in _RESERVED or name.startswith("mcugen_"):
-        msg = f"name {name!r} is reserved in C, in C++ or by mcugen; pass another one with --name"
+        msg = f"name {name!r} is taken in C, C++, CMake or mcugen; pass another one with --name"
         raise OutputError(msg)
     return name
 

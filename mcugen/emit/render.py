@@ -28,7 +28,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         newline_sequence="\n",
-        autoescape=False,  # noqa: S701 (C, not HTML)
+        autoescape=False,
     )
 
 

@@ -193,9 +193,7 @@ def _call_name(layer: LayerCalls, index: int) -> str:
     return layer.node.name if len(layer.calls) == 1 else f"{layer.node.name}__{index}"
 
 
-def _params(
-    network: str, name: str, call: KernelCall, tables: _Tables, owner: str
-) -> ParamsView:
+def _params(network: str, name: str, call: KernelCall, tables: _Tables, owner: str) -> ParamsView:
     names = {table.suffix: tables.add(owner, table) for table in call.tables}
 
     def text(value: int | str | None) -> str:
@@ -225,7 +223,9 @@ def _layer(
         scratch = []
         if call.scratch_bytes:
             scratch = [f"base + {plan.offsets[f'{node.name}.scratch']}"]
-        arguments = ", ".join([f"&{graph.name}_{_call_name(layer, i)}_params", *operands, target, *scratch])
+        arguments = ", ".join(
+            [f"&{graph.name}_{_call_name(layer, i)}_params", *operands, target, *scratch]
+        )
         calls.append(f"{call.function}({arguments});")
     size = int(np.prod(node.shape))
     return LayerView(

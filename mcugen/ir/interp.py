@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The specification of the generated C: an integer graph run in numpy. Knows no operator by name."""
+"""The specification of the generated C: integer graphs in numpy. Knows no operator by name."""
 
 from __future__ import annotations
 

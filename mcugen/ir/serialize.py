@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An integer graph as a file and back: JSON and npy in one zip, no pickle, the same bytes each time."""
+"""An integer graph as a file and back: JSON and npy in a zip, no pickle, always the same bytes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def save(graph: Graph, path: Path) -> None:
 
 
 def load(path: Path) -> Graph:
-    """Read a graph back. Raises ModelError where the file is missing, damaged or of another version."""
+    """Read a graph back. Raises ModelError where it is missing, damaged or of another version."""
     try:
         with zipfile.ZipFile(path) as archive:
             content = json.loads(archive.read("graph.json"))

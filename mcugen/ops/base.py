@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator is: the float form that is trained and measured, the integer form that is compiled.
+"""What an operator is: the float form that is trained, the integer form that is compiled.
 
 A float operator (`Op`) and its integer form (`IntOp`) stand in one file of this folder. Shapes are
 per sample with channels last: images [H, W, C], sequences [L, C], vectors [C]. Arrays that run
@@ -135,7 +135,7 @@ class Op(ABC):
     def lower(self, ctx: Lowering) -> IntOp:
         """The integer form under the quantization of `ctx`. Raises ModelError where impossible."""
 
-    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002 (most have none)
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Multiply-accumulates of one inference."""
         return 0
 
@@ -147,7 +147,7 @@ class Op(ABC):
         """Quantization of the output where the operator dictates it, None where ranges choose."""
         return None
 
-    def with_clamp(self, clamp: Clamp) -> Op | None:  # noqa: ARG002
+    def with_clamp(self, clamp: Clamp) -> Op | None:
         """This operator with `clamp` applied to its output, None where it cannot take one."""
         return None
 
@@ -161,14 +161,14 @@ class Op(ABC):
         """The scale and shift that this operator is, None where it is more than that."""
         return None
 
-    def absorb_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Op | None:  # noqa: ARG002
+    def absorb_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Op | None:
         """This operator with y * scale + shift behind it, None where it cannot take that in.
 
         scale, shift: float32 [C] along the last axis of the output, or [1].
         """
         return None
 
-    def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Op | None:  # noqa: ARG002
+    def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Op | None:
         """This operator with x * scale + shift before its one operand, None where it cannot.
 
         scale, shift: float32 [C] along the last axis of the operand, or [1].
@@ -227,22 +227,22 @@ class IntOp(ABC):
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """The calls that compute this node."""
 
-    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:  # noqa: ARG002
+    def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Multiply-accumulates of one inference."""
         return 0
 
-    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:  # noqa: ARG002
+    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """Operands that the output may overwrite as it is computed."""
         return ()
 
-    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Lowest and highest possible output, element by element [*shape]; int8 where unknown.
 
         Exact interval arithmetic: never narrower than what some input can reach.
         """
         return np.full(output, -128, np.int64), np.full(output, 127, np.int64)
 
-    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:  # noqa: ARG002
+    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:
         """How channels of operands and output hang together; None pins them all."""
         return None
 
@@ -268,7 +268,7 @@ class Input(Op):
     computes: ClassVar[bool] = False
     shape: Shape
 
-    def infer(self, inputs: Sequence[Shape]) -> Shape:  # noqa: ARG002
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
         """The declared shape."""
         return self.shape
 
@@ -276,7 +276,7 @@ class Input(Op):
         """Never called: the interpreter supplies the tensor."""
         raise NotImplementedError
 
-    def lower(self, ctx: Lowering) -> IntOp:  # noqa: ARG002
+    def lower(self, ctx: Lowering) -> IntOp:
         """The integer input."""
         return InputS8()
 
@@ -292,6 +292,6 @@ class InputS8(IntOp):
         """Never called: the interpreter supplies the tensor."""
         raise NotImplementedError
 
-    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:  # noqa: ARG002
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """An input has no code."""
         return ()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.ir.graph import Graph, Node
-from mcugen.ops.base import IntOp, Interval
+from mcugen.ops.base import Interval, IntOp
 from mcugen.ops.channels import PINNED, ChannelLinks, Kept
 
 Mask = NDArray[np.bool_]
@@ -49,7 +49,7 @@ def _channels(node: Node) -> int:
 
 
 def _constant_channels(interval: Interval) -> Mask:
-    """Channels whose every element can take one value only (which may differ from place to place)."""
+    """Channels whose every element can take one value only, which may differ by place."""
     low, high = interval
     return np.all((low == high).reshape(-1, low.shape[-1] if low.ndim else 1), axis=0)
 
@@ -158,8 +158,7 @@ def _tensors(node: Node, link: ChannelLinks | None) -> Iterator[tuple[str, NDArr
         if node.inputs:
             yield node.name, np.full(_channels(node), PINNED)
         return
-    for name, ids in zip(node.inputs, link.inputs, strict=True):
-        yield name, ids
+    yield from zip(node.inputs, link.inputs, strict=True)
     yield node.name, link.output
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offsets of buffers in the arena: a greedy search, and its independent proof. Names no operator."""
+"""Offsets of buffers in the arena: a greedy search and its independent proof."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ _ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
 )
 
 
-def _place(
-    buffers: Sequence[Buffer], order: Callable[[Buffer], tuple[int, ...]]
-) -> dict[str, int]:
+def _place(buffers: Sequence[Buffer], order: Callable[[Buffer], tuple[int, ...]]) -> dict[str, int]:
     """Each buffer at the lowest offset that no buffer placed before it and live with it takes.
 
     Source: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020.

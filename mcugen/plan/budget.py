@@ -45,9 +45,7 @@ def check_budget(
             if largest
             else ""
         )
-        problems.append(
-            f"flash: needed {flash_bytes} bytes, available {board.flash_bytes}{what}"
-        )
+        problems.append(f"flash: needed {flash_bytes} bytes, available {board.flash_bytes}{what}")
     if problems:
         lines = "\n".join(f"  {p}" for p in problems)
         msg = f"the network does not fit {board.name}:\n{lines}\n  nothing was written"

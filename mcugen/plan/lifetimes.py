@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Buffers and lifetimes: which tensors share bytes, and when each must be kept. Names no operator."""
+"""Buffers and lifetimes: which tensors share bytes, and when each must be kept."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def _last_uses(graph: Graph, home: Mapping[str, str]) -> dict[str, int]:
     return last
 
 
-def find_buffers(graph: Graph, scratch: Mapping[str, int]) -> tuple[Mapping[str, str], list[Buffer]]:
+def find_buffers(
+    graph: Graph, scratch: Mapping[str, int]
+) -> tuple[Mapping[str, str], list[Buffer]]:
     """The buffer of every tensor, and all buffers, scratch included.
 
     `scratch` gives the bytes a node's kernels need while it runs; that buffer is called

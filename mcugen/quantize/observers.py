@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is learned of each tensor from calibration data: extremes, and a histogram for percentiles."""
+"""What calibration data tell of each tensor: extremes, and a histogram for percentiles."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one harness of the operator tests: torch says what is meant, numpy to the bit, C must equal it."""
+"""The one harness of the operator tests: torch says what is meant, numpy to the bit, C obeys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mcugen.ir.interp import run
 from mcugen.ops.base import InputS8, IntOp
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.arena import plan_arena
-from mcugen.train.forward import to_stored
+from mcugen.train.forward import forward, to_stored
 from mcugen.verify.compare import compare
 from mcugen.verify.host import host_network
 from mcugen.verify.inputs import Batch, quantize_inputs, verification_inputs
@@ -68,6 +68,21 @@ def check_module(
     check_c(compiled, verification_inputs(compiled.graph, inputs, minimum))
     _check_float(module, graph, compiled, samples, inputs, tolerance)
     return compiled
+
+
+def check_forward(module: torch.nn.Module, *shapes: Shape, layout: InputLayout = "nhwc") -> Graph:
+    """Export a module; assert that the float graph computes what torch does. Returns the graph."""
+    torch.manual_seed(0)
+    graph = export(module, *shapes, layout=layout)
+    samples = random_inputs(graph)
+    stored = [torch.from_numpy(x) for x in stored_inputs(graph, samples)]
+    with torch.no_grad():
+        outputs = forward(graph, stored)
+    wanted = _torch_outputs(module, samples, graph.batched)
+    for want, got, layout_of in zip(wanted, outputs, graph.output_layouts, strict=True):
+        expected = want.transpose(0, *(axis + 1 for axis in layout_of))
+        np.testing.assert_allclose(got.numpy(), expected, rtol=1e-5, atol=1e-5)
+    return graph
 
 
 def stored_inputs(

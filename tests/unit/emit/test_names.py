@@ -14,8 +14,22 @@ def test_plain_names_pass(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "int", "class", "main", "a b", 'a"b', "../x", "x/y", "é", "名", "A", "1a", "_a", "a-b"]
-    + ["a\n", "mcugen", "mcugen_conv", "x" * 49, "x" * 200, "a.b", "a;b", "a\0b"],
+    [
+        *("", "int", "class", "main", "a b", 'a"b', "../x", "x/y", "é", "名", "A", "1a", "_a"),
+        *(
+            "a-b",
+            "a\n",
+            "mcugen",
+            "mcugen_conv",
+            "stdint",
+            "test",
+            "x" * 49,
+            "x" * 200,
+            "a.b",
+            "a;b",
+            "a\0b",
+        ),
+    ],
 )
 def test_names_that_could_break_c_or_the_folder_are_refused(name: str) -> None:
     with pytest.raises(OutputError, match="--name"):

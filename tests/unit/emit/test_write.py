@@ -71,7 +71,9 @@ def test_a_kill_leaves_the_old_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("report", [None, "{}", "not json", '{"files": "notes.txt"}'])
-def test_a_folder_with_foreign_files_is_refused_and_kept(tmp_path: Path, report: str | None) -> None:
+def test_a_folder_with_foreign_files_is_refused_and_kept(
+    tmp_path: Path, report: str | None
+) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     if report is not None:
         (tmp_path / "report.json").write_text(report)
