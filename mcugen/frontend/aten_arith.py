@@ -75,6 +75,11 @@ def along_channels(value: Value, constant: FloatArray) -> FloatArray | None:
     return None
 
 
+def _constant(b: Builder, array: FloatArray, other: Value) -> Value:
+    """A constant operand; its leading axis of 1 is the batch where the other operand has one."""
+    return b.constant(array, other.batched and array.ndim > 1 and array.shape[0] == 1)
+
+
 def _combine(b: Builder, left: Operand, right: Operand, factors: tuple[float, float]) -> Value:
     """factors[0] * left + factors[1] * right."""
     if not isinstance(left, Value):
@@ -85,7 +90,7 @@ def _combine(b: Builder, left: Operand, right: Operand, factors: tuple[float, fl
     array = _as_array(right)
     shift = along_channels(left, array)
     if shift is None:
-        return binary(b, Add(factors=factors), left, b.constant(array))
+        return binary(b, Add(factors=factors), left, _constant(b, array, left))
     scale = np.array([factors[0]], np.float32)
     return b.apply(ScaleShift(scale=scale, shift=shift * np.float32(factors[1])), left)
 
@@ -112,7 +117,7 @@ def _mul(b: Builder, left: Operand, right: Operand) -> Value:
     array = _as_array(right)
     scale = along_channels(left, array)
     if scale is None:
-        return binary(b, Mul(), left, b.constant(array))
+        return binary(b, Mul(), left, _constant(b, array, left))
     return b.apply(ScaleShift(scale=scale, shift=np.zeros(1, np.float32)), left)
 
 

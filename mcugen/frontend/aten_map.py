@@ -12,12 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mcugen.frontend import aten_conv, aten_pointwise, aten_pool, aten_reduce, aten_shape
+from mcugen.frontend import (
+    aten_arith,
+    aten_conv,
+    aten_pointwise,
+    aten_pool,
+    aten_reduce,
+    aten_shape,
+)
 from mcugen.frontend.builder import Unavailable, Value
 
 Handler = Callable[..., "Value | tuple[Value | Unavailable, ...]"]
 
 HANDLERS: dict[str, Handler] = {
+    **aten_arith.HANDLERS,
     **aten_conv.HANDLERS,
     **aten_pointwise.HANDLERS,
     **aten_pool.HANDLERS,
