@@ -148,6 +148,6 @@ def _mix(x: IntArray, axis: int, first: Sequence[int], weight: Sequence[int]) ->
     low = np.array(first)
     high = np.minimum(low + 1, x.shape[axis] - 1)
     steps = np.array(weight, np.int64).reshape(-1, *(1,) * (x.ndim - axis - 1))
-    first, second = np.take(x, low, axis), np.take(x, high, axis)
-    mixed: IntArray = first * ((1 << LINEAR_BITS) - steps) + second * steps
+    near, far = np.take(x, low, axis), np.take(x, high, axis)
+    mixed: IntArray = near * ((1 << LINEAR_BITS) - steps) + far * steps
     return mixed
