@@ -74,6 +74,8 @@ class ReshapeS8(IntOp):
 
     def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:
         """Flattening [.., C] to [n * C] ties channel c to every feature f with f mod C = c."""
+        if not inputs[0] or not output:
+            return None
         channels = inputs[0][-1]
         if len(output) != 1 and output[-1] != channels:
             return None
