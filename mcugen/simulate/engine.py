@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from mcugen.boards import Core
 from mcugen.errors import MismatchError, MissingToolError
@@ -16,8 +16,8 @@ ENGINES = ("qemu", "unicorn")
 SECONDS = 600.0
 HARNESS_MARK = "harness: "
 
-Blocks = Counter[tuple[int, int]]
-"""How often the straight line of code at an address ran: {(address, bytes): times}."""
+Blocks: TypeAlias = Counter[tuple[int, int]]
+"""How often straight lines of code ran: {(start, end): times}, end excluded."""
 
 
 class Engine(Protocol):

@@ -95,7 +95,7 @@ def _compile_plugin(folder: Path, api: int) -> Path:
 def _phases(text: str) -> list[Blocks]:
     phases: list[Blocks] = []
     for line in text.splitlines():
-        phase, address, size, count = map(int, line.split())
+        phase, first, last, count = map(int, line.split())
         phases += [Blocks() for _ in range(phase + 1 - len(phases))]
-        phases[phase][address, size] += count
+        phases[phase][first, last + 1] += count
     return phases

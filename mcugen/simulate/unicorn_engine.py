@@ -57,7 +57,7 @@ class UnicornEngine:
 def _note(phases: list[Blocks], mark: int, address: int, size: int) -> None:
     if address == mark:
         phases.append(Blocks())
-    phases[-1][address, size] += 1
+    phases[-1][address, address + size] += 1
 
 
 class _Run:
@@ -75,7 +75,7 @@ class _Run:
         self._uc.hook_add(self._unicorn.UC_HOOK_INTR, self._on_exception)
         self._load(core, program)
 
-    def _new(self, model: int) -> Any:  # noqa: ANN401 (unicorn's own class)
+    def _new(self, model: int) -> Any:
         mode = self._unicorn.UC_MODE_THUMB | self._unicorn.UC_MODE_MCLASS
         uc = self._unicorn.Uc(self._unicorn.UC_ARCH_ARM, mode)
         uc.ctl_set_cpu_model(model)

@@ -4,8 +4,10 @@
  * @brief QEMU plugin: how often each translated block ran, for each phase of a program.
  *
  * A phase ends where the block at the address `mark` is entered. Lines of the output file:
- * PHASE ADDRESS BYTES COUNT (decimal). Source: QEMU, include/qemu/qemu-plugin.h; what is declared
- * here is the same in all versions of the plugin API, so that no header of QEMU is needed.
+ * PHASE FIRST LAST COUNT (decimal; the addresses of a block's first and last instruction, because
+ * QEMU gives a wrong size to a Thumb instruction before one that crosses a page). Source: QEMU,
+ * include/qemu/qemu-plugin.h; what is declared here is the same in all versions of the plugin API,
+ * so that no header of QEMU is needed.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -34,15 +36,14 @@ extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block,
                                                         size_t index);
 extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *instruction);
-extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *instruction);
 
 EXPORT int qemu_plugin_version = QEMU_PLUGIN_API;
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv);
 
 typedef struct block {
     struct block *next;
-    uint64_t address;
-    uint64_t bytes;
+    uint64_t first;
+    uint64_t last;
     uint64_t count;
 } block_t;
 
@@ -56,8 +57,8 @@ static void end_phase(void)
     for (uint32_t i = 0; i < BUCKETS; i++) {
         for (block_t *block = buckets[i]; block != NULL; block = block->next) {
             if (block->count != 0) {
-                fprintf(output, "%u %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", phase, block->address,
-                        block->bytes, block->count);
+                fprintf(output, "%u %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", phase, block->first,
+                        block->last, block->count);
                 block->count = 0;
             }
         }
@@ -65,13 +66,13 @@ static void end_phase(void)
     phase++;
 }
 
-static block_t *block_at(uint64_t address, uint64_t bytes)
+static block_t *block_of(uint64_t first, uint64_t last)
 {
-    block_t **const bucket = &buckets[(address >> 1) % BUCKETS];
+    block_t **const bucket = &buckets[(first >> 1) % BUCKETS];
     block_t *block;
 
     for (block = *bucket; block != NULL; block = block->next) {
-        if ((block->address == address) && (block->bytes == bytes)) {
+        if ((block->first == first) && (block->last == last)) {
             return block;
         }
     }
@@ -80,8 +81,8 @@ static block_t *block_at(uint64_t address, uint64_t bytes)
         abort();
     }
     block->next = *bucket;
-    block->address = address;
-    block->bytes = bytes;
+    block->first = first;
+    block->last = last;
     *bucket = block;
     return block;
 }
@@ -91,7 +92,7 @@ static void on_run(unsigned int cpu, void *data)
     block_t *const block = data;
 
     (void)cpu;
-    if (block->address == mark) {
+    if (block->first == mark) {
         end_phase();
     }
     block->count++;
@@ -100,14 +101,11 @@ static void on_run(unsigned int cpu, void *data)
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     const size_t count = qemu_plugin_tb_n_insns(block);
-    uint64_t bytes = 0;
+    const uint64_t first = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, 0));
+    const uint64_t last = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, count - 1));
 
     (void)id;
-    for (size_t i = 0; i < count; i++) {
-        bytes += qemu_plugin_insn_size(qemu_plugin_tb_get_insn(block, i));
-    }
-    qemu_plugin_register_vcpu_tb_exec_cb(
-        block, on_run, 0, block_at(qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(block, 0)), bytes));
+    qemu_plugin_register_vcpu_tb_exec_cb(block, on_run, 0, block_of(first, last));
 }
 
 static void on_end(qemu_plugin_id_t id, void *data)
