@@ -17,7 +17,6 @@ from torch.export import ExportedProgram
 from mcugen.errors import ModelError
 from mcugen.frontend.program_text import Text, safe_program, state_name, user_inputs
 from mcugen.frontend.symbols import Bindings, checked_int, size_value, symbol_of
-from mcugen.ir.graph import Shape
 
 _DTYPES = {
     int(schema.ScalarType.BYTE): torch.uint8,
@@ -52,11 +51,11 @@ def read_exported(members: Mapping[str, bytes]) -> Program:
     _check_members(members)
     text = _json(members, "models/model.json")
     parameters, buffers = _payload(members, "weights"), _payload(members, "constants")
-    return _pinned(text, parameters, buffers, None)
+    return _pinned(text, parameters, buffers)
 
 
-def pin_dynamic_sizes(program: ExportedProgram, shapes: Sequence[Shape] | None = None) -> Program:
-    """The program with every size fixed: to `shapes` of its inputs, else the batch to 1.
+def pin_dynamic_batch(program: ExportedProgram) -> Program:
+    """The program with its dynamic batch fixed to 1, by way of its text.
 
     Raises ModelError where another axis than the batch is dynamic.
     """
@@ -71,17 +70,11 @@ def pin_dynamic_sizes(program: ExportedProgram, shapes: Sequence[Shape] | None =
         serialize_example_inputs=False,
     )
     constants = {k: v for k, v in program.constants.items() if isinstance(v, torch.Tensor)}
-    return _pinned(json.loads(data.exported_program), program.state_dict, constants, shapes)
+    return _pinned(json.loads(data.exported_program), program.state_dict, constants)
 
 
-def _pinned(
-    text: Text, state: Tensors, constants: Tensors, shapes: Sequence[Shape] | None
-) -> Program:
-    inputs = user_inputs(text)
-    if shapes is None:
-        bindings, warnings = _batch_bindings(inputs, text["range_constraints"])
-    else:
-        bindings, warnings = _shape_bindings(inputs, shapes), ()
+def _pinned(text: Text, state: Tensors, constants: Tensors) -> Program:
+    bindings, warnings = _batch_bindings(user_inputs(text), text["range_constraints"])
     safe = safe_program(text, bindings)
     _check_held(safe, {**state, **constants})
     described = serialize._bytes_to_dataclass(schema.ExportedProgram, json.dumps(safe).encode())
@@ -95,12 +88,11 @@ def _pinned(
 class _SizeCheck(torch.fx.Interpreter):
     """Runs a program on tensors without data and compares the sizes with those it states."""
 
-    def run_node(self, node: torch.fx.Node) -> Any:  # noqa: ANN401  # as the base class
+    def run_node(self, node: torch.fx.Node) -> Any:
         found = super().run_node(node)
-        stated = node.meta.get("val")
-        both = isinstance(found, torch.Tensor) and isinstance(stated, torch.Tensor)
-        if both and found.shape != stated.shape:
-            msg = f"{node.name} is {list(found.shape)}, but the archive says {list(stated.shape)}"
+        sizes = [getattr(value, "shape", None) for value in (found, node.meta.get("val"))]
+        if None not in sizes and sizes[0] != sizes[1]:
+            msg = f"the archive is damaged: {node.name} is {sizes[0]}, the archive says {sizes[1]}"
             raise ModelError(msg)
         return found
 
@@ -142,15 +134,6 @@ def _check_minimum(name: str, limits: Text) -> None:
             "one sample a call: export with a batch of 1"
         )
         raise ModelError(msg)
-
-
-def _shape_bindings(inputs: Mapping[str, Sequence[Text]], shapes: Sequence[Shape]) -> Bindings:
-    found = {}
-    for sizes, shape in zip(inputs.values(), shapes, strict=True):
-        for size, number in zip(sizes, shape, strict=True):
-            if (symbol := symbol_of(size)) is not None:
-                found[symbol] = number
-    return found
 
 
 def _check_members(members: Mapping[str, bytes]) -> None:

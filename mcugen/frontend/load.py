@@ -18,7 +18,7 @@ from torch.export.graph_signature import InputKind
 
 from mcugen.errors import ModelError
 from mcugen.frontend.archive import EXPORT_RECIPE, ModelFile, read_model_file, repacked
-from mcugen.frontend.exported import Program, pin_dynamic_sizes, read_exported
+from mcugen.frontend.exported import Program, pin_dynamic_batch, read_exported
 from mcugen.frontend.modules import export_module, first_line
 from mcugen.frontend.pickles import check_written_by_torch, foreign_names
 from mcugen.frontend.state import importable_from, load_tensors, module_with_state, state_dict_of
@@ -118,7 +118,7 @@ def _load_object(model: nn.Module | ExportedProgram, options: LoadOptions) -> tu
     if isinstance(model, ExportedProgram):
         sizes = [size for value in _inputs(model).values() for size in value.shape]
         dynamic = any(isinstance(size, torch.SymInt) for size in sizes)
-        return pin_dynamic_sizes(model) if dynamic else Program(program=model), "exported program"
+        return pin_dynamic_batch(model) if dynamic else Program(program=model), "exported program"
     if isinstance(model, torch.jit.ScriptModule):
         return convert_script(model, options.input_shapes), "TorchScript"
     if isinstance(model, nn.Module):
@@ -167,8 +167,8 @@ def _check_shapes(inputs: dict[str, torch.Tensor], given: Sequence[Shape] | None
             raise ModelError(msg)
         if len(sizes) >= _MAX_RANK and sizes[0] != 1:
             msg = (
-                f"input {name!r} has shape {sizes}, a batch of {sizes[0]}; firmware runs one sample "
-                "a call: export with a batch of 1"
+                f"input {name!r} has shape {sizes}, a batch of {sizes[0]}; firmware runs one "
+                "sample a call: export with a batch of 1"
             )
             raise ModelError(msg)
     own = [list(tensor.shape) for tensor in inputs.values()]

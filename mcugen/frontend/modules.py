@@ -58,7 +58,11 @@ def run_once(forward: Callable[..., object], inputs: tuple[torch.Tensor, ...]) -
 def first_line(error: BaseException) -> str:
     """What an exception of torch says, without its pages of context."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    if "TorchScript interpreter" in lines[0]:  # TorchScript's own error stands at the end
+        return lines[-1][:300]
+    return f"{type(error).__name__}: {lines[0][:300]}"
 
 
 def _float_copy(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:

@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch._export.converter import TS2EPConverter
 from torch.export import ExportedProgram
-from torch.fx import Node as FxNode
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.jit._fuser import optimized_execution
 
 from mcugen.errors import ModelError
 from mcugen.frontend.archive import repacked
 from mcugen.frontend.aten_safety import computes_only
-from mcugen.frontend.exported import Program, pin_dynamic_sizes
+from mcugen.frontend.exported import Program
 from mcugen.frontend.modules import first_line, required_shapes, run_once
 from mcugen.ir.graph import Shape
 
@@ -59,12 +60,12 @@ def convert_script(script: torch.jit.ScriptModule, shapes: Sequence[Shape] | Non
     module = script.eval().float()
     _check_graph(module)
     inputs = tuple(torch.zeros(shape) for shape in wanted)
-    with torch.no_grad():
+    # The optimizing executor would run fused kernels that no trace sees.
+    with torch.no_grad(), optimized_execution(False):
         run_once(module.forward, inputs)
-        program = _convert(module, inputs)
-    pinned = pin_dynamic_sizes(program, wanted)
-    _name_modules(pinned.program)
-    return pinned
+        program = _exported(module, inputs)
+    _name_weights(program, module.state_dict())
+    return Program(program=program)
 
 
 def _check_graph(module: torch.jit.ScriptModule) -> None:
@@ -99,10 +100,14 @@ def _harmless(node: torch._C.Node) -> bool:
     return not takes_tensors or all(computes_only(schema) for schema in own)
 
 
-def _convert(module: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
+def _exported(module: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
+    """Traced operator by operator, before torch takes any of them apart; then exported."""
     try:
-        return TS2EPConverter(module, inputs).convert()
-    except Exception as error:  # the converter raises dozens of kinds
+        trace = make_fx(lambda *x: module.forward(*x), tracing_mode="real", pre_dispatch=True)
+        traced = trace(*inputs)
+        _tidy(traced, _input_names(module))
+        return torch.export.export(traced, inputs)
+    except Exception as error:  # torch.export raises dozens of kinds
         msg = (
             f"the TorchScript network cannot be converted: {first_line(error)}; export the "
             "original network with torch.export instead"
@@ -110,15 +115,50 @@ def _convert(module: torch.jit.ScriptModule, inputs: tuple[torch.Tensor, ...]) -
         raise ModelError(msg) from error
 
 
-def _name_modules(program: ExportedProgram) -> None:
-    """TorchScript keeps no module paths; a layer's are those of its weights."""
-    signature = program.graph_signature
-    held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+def _input_names(module: torch.jit.ScriptModule) -> list[str]:
+    schema: torch.FunctionSchema = module._c._get_method("forward").schema
+    return [argument.name for argument in schema.arguments[1:]]
+
+
+def _tidy(traced: GraphModule, names: Sequence[str]) -> None:
+    """Inputs named as in the network, no sizes that nobody reads, convolutions under one name."""
+    graph = traced.graph
+    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    for node, name in zip(placeholders, names, strict=False):
+        node._rename(name)
+        node.target = node.name
+    for node in graph.nodes:
+        if node.target is torch.ops.aten._convolution.default:
+            node.target = torch.ops.aten.convolution.default
+            node.args = node.args[:9]  # the others say which library computes it
+    graph.eliminate_dead_code()
+    traced.recompile()
+
+
+def _name_weights(program: ExportedProgram, state: Mapping[str, torch.Tensor]) -> None:
+    """Give weights the names they have in TorchScript, and their layers those of the weights.
+
+    A trace knows tensors only; it keeps no module paths and no source lines.
+    """
+    names = {(tensor.data_ptr(), tensor.shape): name for name, tensor in state.items()}
+    held = {**program.state_dict, **program.constants}
+    for spec in program.graph_signature.input_specs:
+        tensor = held.get(spec.target or "")
+        name = names.pop((tensor.data_ptr(), tensor.shape), None) if tensor is not None else None
+        if spec.target is None or name is None:
+            continue
+        owner = program.state_dict if spec.target in program.state_dict else program.constants
+        owner[name] = owner.pop(spec.target)
+        spec.target = name
+    _name_layers(program)
+
+
+def _name_layers(program: ExportedProgram) -> None:
+    specs = program.graph_signature.input_specs
+    paths = {spec.arg.name: spec.target.rpartition(".")[0] for spec in specs if spec.target}
     for node in program.graph.nodes:
-        names = [held[arg.name] for arg in node.all_input_nodes if arg.name in held]
-        if names and node.op == "call_function":
-            node.meta["nn_module_stack"] = _stack(names[0].rpartition(".")[0], node)
-
-
-def _stack(path: str, node: FxNode) -> dict[str, tuple[str, str]]:
-    return {node.name: (path, "torch.nn.Module")}
+        found = [paths[used.name] for used in node.all_input_nodes if used.name in paths]
+        if node.op == "call_function":
+            path = found[0] if found else ""
+            node.meta["nn_module_stack"] = {node.name: (path, "torch.nn.Module")}
+            node.meta["stack_trace"] = ""
