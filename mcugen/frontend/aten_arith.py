@@ -32,7 +32,7 @@ def binary(b: Builder, op: Op, left: Value, right: Value) -> Value:
         b.reshape(value, shape[batched:], batched)
         for value, shape in zip((left, right), shapes, strict=True)
     ]
-    perm = _common_perm(operands)
+    perm = common_perm(operands)
     nodes = [b.with_perm(value, perm).node for value in operands]
     return Value(node=b.emit(op, nodes), shape=output[batched:], perm=perm, batched=batched)
 
@@ -41,7 +41,7 @@ def _full_rank(shape: Shape, rank: int) -> Shape:
     return (1,) * (rank - len(shape)) + shape
 
 
-def _common_perm(operands: Sequence[Value]) -> Perm:
+def common_perm(operands: Sequence[Value]) -> Perm:
     """The layout that moves the fewest bytes; between equals, the one that is not the model's."""
 
     def weight(value: Value) -> tuple[int, bool]:

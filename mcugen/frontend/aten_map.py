@@ -15,9 +15,11 @@ from typing import Any
 from mcugen.frontend import (
     aten_arith,
     aten_conv,
+    aten_move,
     aten_pointwise,
     aten_pool,
     aten_reduce,
+    aten_resize,
     aten_shape,
 )
 from mcugen.frontend.builder import Unavailable, Value
@@ -27,9 +29,11 @@ Handler = Callable[..., "Value | tuple[Value | Unavailable, ...]"]
 HANDLERS: dict[str, Handler] = {
     **aten_arith.HANDLERS,
     **aten_conv.HANDLERS,
+    **aten_move.HANDLERS,
     **aten_pointwise.HANDLERS,
     **aten_pool.HANDLERS,
     **aten_reduce.HANDLERS,
+    **aten_resize.HANDLERS,
     **aten_shape.HANDLERS,
 }
 

@@ -12,7 +12,7 @@ from mcugen.errors import ModelError
 from mcugen.frontend.builder import Builder, Value
 
 
-def _reshape(b: Builder, value: Value, shape: Sequence[int]) -> Value:
+def reshape(b: Builder, value: Value, shape: Sequence[int]) -> Value:
     """view and reshape; -1 is what remains."""
     total = int(np.prod(value.shape))
     known = int(np.prod([s for s in shape if s != -1]))
@@ -25,7 +25,7 @@ def _flatten(b: Builder, value: Value, start: int = 0, end: int = -1) -> Value:
     shape = value.torch_shape
     first, last = start % len(shape), end % len(shape)
     merged = int(np.prod(shape[first : last + 1]))
-    return _reshape(b, value, (*shape[:first], merged, *shape[last + 1 :]))
+    return reshape(b, value, (*shape[:first], merged, *shape[last + 1 :]))
 
 
 def _unflatten(b: Builder, value: Value, dim: int, sizes: Sequence[int]) -> Value:
@@ -33,10 +33,11 @@ def _unflatten(b: Builder, value: Value, dim: int, sizes: Sequence[int]) -> Valu
     at = dim % len(shape)
     known = int(np.prod([s for s in sizes if s != -1]))
     full = [shape[at] // known if s == -1 else s for s in sizes]
-    return _reshape(b, value, (*shape[:at], *full, *shape[at + 1 :]))
+    return reshape(b, value, (*shape[:at], *full, *shape[at + 1 :]))
 
 
-def _squeeze(b: Builder, value: Value, dims: int | Sequence[int] | None = None) -> Value:
+def squeeze(b: Builder, value: Value, dims: int | Sequence[int] | None = None) -> Value:
+    """Drop the named axes of size 1, or all of them."""
     shape = value.torch_shape
     chosen = range(len(shape)) if dims is None else [dims] if isinstance(dims, int) else dims
     gone = {d % len(shape) for d in chosen if shape[d] == 1}
@@ -45,7 +46,8 @@ def _squeeze(b: Builder, value: Value, dims: int | Sequence[int] | None = None) 
     return b.reshape(value, kept[1:] if batched else kept, batched)
 
 
-def _unsqueeze(b: Builder, value: Value, dim: int) -> Value:
+def unsqueeze(b: Builder, value: Value, dim: int) -> Value:
+    """A new axis of size 1."""
     shape = list(value.torch_shape)
     at = dim % (len(shape) + 1)
     shape.insert(at, 1)
@@ -57,14 +59,18 @@ def _unsqueeze(b: Builder, value: Value, dim: int) -> Value:
     return b.reshape(value, tuple(shape[1:] if value.batched else shape), value.batched)
 
 
-def _permute(b: Builder, value: Value, dims: Sequence[int]) -> Value:  # noqa: ARG001
+def _permute(b: Builder, value: Value, dims: Sequence[int]) -> Value:
     """Relabel the axes; nothing moves."""
     rank = len(value.torch_shape)
     order = [d % rank for d in dims]
     if value.batched and order[0] != 0:
         msg = "an axis order that moves the batch axis is not supported; keep it first"
         raise ModelError(msg)
-    axes = [d - value.batched for d in order if d >= value.batched]
+    return reorder(value, [d - value.batched for d in order if d >= value.batched])
+
+
+def reorder(value: Value, axes: Sequence[int]) -> Value:
+    """The per-sample axes in another order; nothing moves."""
     return replace(
         value,
         shape=tuple(value.shape[axis] for axis in axes),
@@ -78,17 +84,26 @@ def _transpose(b: Builder, value: Value, first: int, second: int) -> Value:
     return _permute(b, value, order)
 
 
+def _movedim(b: Builder, value: Value, source: int, target: int) -> Value:
+    order = list(range(len(value.torch_shape)))
+    axis = order.pop(source)
+    order.insert(target % len(value.torch_shape), axis)
+    return _permute(b, value, order)
+
+
 HANDLERS: dict[str, Callable[..., Value | tuple[Value, ...]]] = {
-    "view.default": _reshape,
-    "reshape.default": _reshape,
-    "_unsafe_view.default": _reshape,
+    "view.default": reshape,
+    "reshape.default": reshape,
+    "_unsafe_view.default": reshape,
     "flatten.using_ints": _flatten,
     "unflatten.int": _unflatten,
-    "squeeze.default": _squeeze,
-    "squeeze.dim": _squeeze,
-    "squeeze.dims": _squeeze,
-    "unsqueeze.default": _unsqueeze,
+    "squeeze.default": squeeze,
+    "squeeze.dim": squeeze,
+    "squeeze.dims": squeeze,
+    "unsqueeze.default": unsqueeze,
     "permute.default": _permute,
     "transpose.int": _transpose,
+    "swapaxes.default": _transpose,
+    "movedim.int": _movedim,
     "t.default": lambda b, value: _transpose(b, value, 0, 1),
 }

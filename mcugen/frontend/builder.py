@@ -136,7 +136,9 @@ class Builder:
         """
         perm = _carried_perm(value, shape)
         if perm is None:
-            value, perm = self.logical(value), tuple(range(len(shape)))
+            value = self.with_perm(value, _gathered_perm(value, shape))
+            perm = _carried_perm(value, shape)
+            assert perm is not None
         target = Value(node=value.node, shape=shape, perm=perm, batched=batched)
         if target.stored == value.stored:
             return target
@@ -173,6 +175,22 @@ def _carried_perm(value: Value, shape: Shape) -> Perm | None:
     return (*(axis for axis in range(len(shape)) if axis not in placed), *perm)
 
 
+def _gathered_perm(value: Value, shape: Shape) -> Perm:
+    """The layout in which every group of axes that `shape` merges or splits lies together.
+
+    Groups keep the order of their last axes, so that channels stay last where they were.
+    """
+    groups = [old for old, _ in _runs(value.shape, shape) if old]
+
+    def place(group: list[int]) -> int:
+        # an axis of size 1 holds no place of its own
+        telling = [axis for axis in group if value.shape[axis] > 1] or group
+        return max(value.perm.index(axis) for axis in telling)
+
+    groups.sort(key=place)
+    return tuple(axis for group in groups for axis in group)
+
+
 def _runs(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]]:
     """Smallest groups of old and new axes that hold the same number of elements, in order."""
     runs: list[tuple[list[int], list[int]]] = []
@@ -182,7 +200,8 @@ def _runs(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]]:
         right: list[int] = []
         count_old = count_new = 1
         while not left or not right or count_old != count_new:
-            if i < len(old) and (count_old <= count_new or j == len(new)):
+            behind = not left or (right and count_old < count_new)
+            if i < len(old) and (behind or j == len(new)):
                 count_old *= old[i]
                 left.append(i)
                 i += 1
