@@ -29,7 +29,7 @@ extern "C" {
 /** Called after each layer with its output tensor; the test harness defines it. */
 void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes);
 #define MCUGEN_TRACE_LAYER(layer, data, bytes) mcugen_trace((layer), (data), (bytes))
-#else
+#elif !defined(MCUGEN_TRACE_LAYER) /* a profiler may have its own, from before this header */
 #define MCUGEN_TRACE_LAYER(layer, data, bytes) ((void)0)
 #endif
 
@@ -70,7 +70,8 @@ static inline int32_t mcugen_scale_single(int32_t acc, int32_t multiplier, int32
 /**
  * Saturating rounding doubling high multiply, then rounding divide by a power of two (gemmlowp).
  *
- * @param[in] acc        Accumulator; acc * 2^(31 - shift) fits int32 where shift < 31.
+ * @param[in] acc        Accumulator; where shift <= 31, |acc| * 2^(31 - shift) + 256 fits int32,
+ *                       so that a zero point can be added to the result.
  * @param[in] multiplier In [0, 2^31).
  * @param[in] shift      In [1, 62].
  */

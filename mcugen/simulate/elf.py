@@ -68,6 +68,10 @@ class Elf:
         msg = f"the linked program has no function {name}"
         raise ToolchainError(msg)
 
+    def section(self, name: str) -> bytes:
+        """The content of a section; b"" where there is none of that name."""
+        return next((s.content for s in self.sections if s.name == name), b"")
+
     def code(self, address: int, size: int) -> bytes:
         """The bytes at an address; b"" outside of the program's sections."""
         for s in self._allocated():

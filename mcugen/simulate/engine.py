@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -18,6 +19,9 @@ HARNESS_MARK = "harness: "
 
 Blocks: TypeAlias = Counter[tuple[int, int]]
 """How often straight lines of code ran: {(start, end): times}, end excluded."""
+
+Marks: TypeAlias = Sequence[frozenset[int]]
+"""Where phases end: one after the other, each at the first of its addresses that is reached."""
 
 
 class Engine(Protocol):
@@ -33,8 +37,8 @@ class Engine(Protocol):
             ToolchainError: The simulator failed, or took longer than `seconds`.
         """
 
-    def count(self, program: Path, mark: int, seconds: float = SECONDS) -> list[Blocks]:
-        """Run and count; a new phase begins with each entry of the code at address `mark`.
+    def count(self, program: Path, marks: Marks, seconds: float = SECONDS) -> list[Blocks]:
+        """Run and count by phases, of which there is one more than marks that were reached.
 
         Raises as `run`.
         """

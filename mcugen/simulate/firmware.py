@@ -10,7 +10,7 @@ from pathlib import Path
 from mcugen.boards import Core
 from mcugen.emit.render import environment
 from mcugen.simulate.elf import Elf, read_elf
-from mcugen.simulate.program import TRACE_FLAG, Program, harness_include, harness_sources
+from mcugen.simulate.program import Program, harness_include, harness_sources
 from mcugen.toolchains import CrossCompiler, cross_compiler
 
 SUPPORT = ("startup.c", "harness_semihosting.c")
@@ -47,9 +47,11 @@ class Firmware:
 
 
 def compile_firmware(
-    program: Program, core: Core, mains: Sequence[str], folder: Path, *, traced: bool
+    program: Program, core: Core, mains: Sequence[str], folder: Path, flags: Sequence[str] = ()
 ) -> Firmware:
     """Compile the network and a test program, C files of runtime_c/firmware, into `folder`.
+
+    `flags` are for the network, beside those that the core asks for.
 
     Raises:
         MissingToolError: There is no compiler for the core.
@@ -60,10 +62,10 @@ def compile_firmware(
     optimize = list(core.optimize)
     support = [*SUPPORT, *(() if compiler.has_libc else ("memory.c",))]
 
-    def objects(role: str, sources: Sequence[Path], flags: Sequence[str]) -> tuple[Path, ...]:
+    def objects(role: str, sources: Sequence[Path], more: Sequence[str]) -> tuple[Path, ...]:
         targets = [folder / f"{role}_{source.stem}.o" for source in sources]
         return tuple(
-            compiler.object(source, target, include=include, flags=[*optimize, *flags])
+            compiler.object(source, target, include=include, flags=[*optimize, *more])
             for source, target in zip(sources, targets, strict=True)
         )
 
@@ -73,5 +75,5 @@ def compile_firmware(
         compiler=compiler,
         program=program,
         harness=objects("harness", harness_sources(*mains, *support), []),
-        network=objects("network", program.sources, [TRACE_FLAG] if traced else []),
+        network=objects("network", program.sources, flags),
     )

@@ -5,21 +5,24 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcugen.boards import Core
 from mcugen.errors import ToolchainError
+from mcugen.resources import data_dir
 from mcugen.simulate.counts import Times, disassemble, executed, model_cycles
 from mcugen.simulate.elf import Elf
-from mcugen.simulate.engine import SECONDS, Engine, engine_for
+from mcugen.simulate.engine import SECONDS, Engine, Marks, engine_for
 from mcugen.simulate.firmware import Firmware, compile_firmware
 from mcugen.simulate.program import RESULTS, Program
 
 TEST_PROGRAM = ("profile_main.c", "trace_mark.c")
-MARK = "mcugen_trace"
-NOT_THE_NETWORK = ("main", MARK)
+EDGE = "mcugen_trace"
+NOT_THE_NETWORK = ("main", EDGE)
+MARKED = ["-include", str(data_dir("runtime_c") / "firmware" / "layer_marks.h")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +35,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One inference. The layers come from a build with the trace hook, the totals from one without.
+    """One inference. The layers come from a build with marks between them, the totals do not.
 
-    So the sum of the layers may differ a little from the totals: the hook is a call that takes a
-    few instructions, and that the compiler cannot move code across.
+    So the sum of the layers may differ a little from the totals: a mark is no instruction, but the
+    compiler does not move code across it.
     """
 
     engine: str  # "QEMU 7.2.22 mps2-an386"
@@ -58,17 +61,13 @@ def profile_target(program: Program, core: Core, seconds: float = SECONDS) -> Pr
         MismatchError: The network stopped with a fault.
     """
     engine = engine_for(core)
+    count = len(program.layer_lens)
     with tempfile.TemporaryDirectory(prefix="mcugen-") as temporary:
-        plain, traced = (Path(temporary) / name for name in ("plain", "traced"))
-        firmware = _compile(program, core, plain, traced=False)
-        total = _count(firmware, engine, seconds, phases=1)[0]
-        # what follows the last layer is a phase of its own, in which nothing is computed
-        layers = _count(
-            _compile(program, core, traced, traced=True),
-            engine,
-            seconds,
-            phases=len(program.layer_lens) + 1,
-        )[:-1]
+        plain, marked = (Path(temporary) / name for name in ("plain", "marked"))
+        firmware = _compile(program, core, plain, [])
+        (total,) = _count(firmware, engine, seconds, layers=0)
+        # the last phase, from the last layer's end to the test program, computes nothing
+        *layers, _ = _count(_compile(program, core, marked, MARKED), engine, seconds, layers=count)
         stack, checksum = struct.unpack("<2I", (plain / RESULTS).read_bytes())
         elf, empty = firmware.link()[1], firmware.link_without_network()
     return Profile(
@@ -84,23 +83,34 @@ def profile_target(program: Program, core: Core, seconds: float = SECONDS) -> Pr
     )
 
 
-def _compile(program: Program, core: Core, folder: Path, *, traced: bool) -> Firmware:
+def _compile(program: Program, core: Core, folder: Path, flags: Sequence[str]) -> Firmware:
     folder.mkdir()
-    return compile_firmware(program, core, TEST_PROGRAM, folder, traced=traced)
+    return compile_firmware(program, core, TEST_PROGRAM, folder, flags)
 
 
-def _count(firmware: Firmware, engine: Engine, seconds: float, phases: int) -> list[Cost]:
-    """What the network costs in each phase between the first and the last mark."""
+def _count(firmware: Firmware, engine: Engine, seconds: float, layers: int) -> list[Cost]:
+    """What the network costs up to the end of each layer, then up to its end."""
     path, elf = firmware.link()
-    blocks = engine.count(path, elf.function(MARK).address, seconds)
-    times = [executed(phase, elf, firmware.core) for phase in blocks]
-    if len(times) != phases + 2:
-        msg = f"{engine.title}: the trace hook was called {len(times) - 1} times, not {phases + 1}"
+    marks = _marks(elf, firmware.program.name, layers)
+    times = [executed(phase, elf, firmware.core) for phase in engine.count(path, marks, seconds)]
+    if len(times) != len(marks) + 1:
+        msg = f"{engine.title}: {len(times) - 1} of {len(marks)} marks were reached"
         raise ToolchainError(msg)
-    everything: Times = sum(times, start=Times())
+    everything: Times = sum(times, start=Counter())
     listing = disassemble(path, elf, firmware.compiler, firmware.core, everything)
     cycles = model_cycles(everything, listing, elf, firmware.core)
     return [_cost(phase, cycles, elf) for phase in times[1:-1]]
+
+
+def _marks(elf: Elf, name: str, layers: int) -> Marks:
+    """The begin of the inference, the end of each layer, the end of the inference."""
+    edge = frozenset({elf.function(EDGE).address})
+    places: list[set[int]] = [set() for _ in range(layers)]
+    for layer, address in struct.iter_unpack("<2I", elf.section(".mcugen_marks")):
+        # a copy of invoke may be part of run, which the test program does not call
+        if elf.owner(address & ~1) != f"{name}_run":
+            places[layer].add(address & ~1)
+    return [edge, *map(frozenset, places), edge]
 
 
 def _cost(times: Times, cycles: Mapping[int, int], elf: Elf) -> Cost:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mcugen.boards import Core
 from mcugen.errors import ToolchainError
-from mcugen.simulate.engine import SECONDS, Blocks, complaint
+from mcugen.simulate.engine import SECONDS, Blocks, Marks, complaint
 from mcugen.simulate.program import harness_sources
 from mcugen.toolchains import host_compiler
 
@@ -40,10 +40,11 @@ class QemuEngine:
         """Run to the end; see Engine."""
         self._run(program, [], seconds)
 
-    def count(self, program: Path, mark: int, seconds: float = SECONDS) -> list[Blocks]:
+    def count(self, program: Path, marks: Marks, seconds: float = SECONDS) -> list[Blocks]:
         """Run and count by phases; see Engine."""
         plugin = _compile_plugin(program.parent, OLDEST_PLUGIN_API)
-        options = ["-plugin", f"{plugin},mark={mark},out={COUNTS}"]
+        places = [f"mark={step}:{at}" for step, mark in enumerate(marks) for at in sorted(mark)]
+        options = ["-plugin", ",".join([str(plugin), f"out={COUNTS}", *places])]
         try:
             self._run(program, options, seconds)
         except ToolchainError as error:

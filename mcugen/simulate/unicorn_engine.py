@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from mcugen.boards import Core
 from mcugen.errors import ToolchainError
 from mcugen.simulate.elf import read_elf
-from mcugen.simulate.engine import SECONDS, Blocks, complaint
+from mcugen.simulate.engine import SECONDS, Blocks, Marks, complaint
 from mcugen.simulate.program import INPUTS, RESULTS
 
 _SYSTEM_SPACE = 0xE000E000  # system control space, of which start-up code writes CPACR
@@ -45,19 +45,25 @@ class UnicornEngine:
         """Run to the end; see Engine."""
         _Run(self._core, self.title, program).run(seconds)
 
-    def count(self, program: Path, mark: int, seconds: float = SECONDS) -> list[Blocks]:
+    def count(self, program: Path, marks: Marks, seconds: float = SECONDS) -> list[Blocks]:
         """Run and count by phases; see Engine."""
         phases = [Blocks()]
         run = _Run(self._core, self.title, program)
-        run.on_block(lambda address, size: _note(phases, mark, address, size))
+        run.on_block(lambda address, size: _note(phases, marks, address, address + size))
         run.run(seconds)
         return phases
 
 
-def _note(phases: list[Blocks], mark: int, address: int, size: int) -> None:
-    if address == mark:
+def _note(phases: list[Blocks], marks: Marks, start: int, end: int) -> None:
+    """Count a block, in a new phase for each next mark that it holds."""
+    position = start
+    while len(phases) <= len(marks):
+        reached = [at for at in marks[len(phases) - 1] if position <= at < end]
+        if not reached:
+            break
         phases.append(Blocks())
-    phases[-1][address, address + size] += 1
+        position = min(reached) + 1
+    phases[-1][start, end] += 1
 
 
 class _Run:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mcugen.boards import Core
 from mcugen.simulate.engine import SECONDS, engine_for
 from mcugen.simulate.firmware import compile_firmware
-from mcugen.simulate.program import Program, read_results, write_inputs
+from mcugen.simulate.program import TRACE_FLAG, Program, read_results, write_inputs
 from mcugen.verify.inputs import Batch
 
 
@@ -31,7 +31,7 @@ class TargetNetwork:
         self._engine = engine_for(core)
         self._temporary = tempfile.TemporaryDirectory(prefix="mcugen-")
         self._folder = Path(self._temporary.name)
-        firmware = compile_firmware(program, core, ("verify_main.c",), self._folder, traced=True)
+        firmware = compile_firmware(program, core, ("verify_main.c",), self._folder, [TRACE_FLAG])
         self._elf = firmware.link()[0]
         self.engine, self.compiler = self._engine.title, firmware.compiler.title
         self.target = f"{core.name} ({self.engine}, {self.compiler})"
