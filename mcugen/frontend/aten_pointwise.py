@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
 from mcugen.errors import ModelError
 from mcugen.frontend.builder import Builder, Value
@@ -33,6 +34,15 @@ def _plain(make: Callable[[], Op]) -> Handler:
 
 def identity(b: Builder, value: Value, *_args: Any, **_kwargs: Any) -> Value:  # noqa: ARG001
     """Copies, detaches, dtype casts among floats, dropout in evaluation: the tensor itself."""
+    return value
+
+
+def _cast(b: Builder, value: Value, *args: Any, **kwargs: Any) -> Value:
+    """`to` another float type, device or layout: the numbers stay what they are."""
+    others = [x for x in (*args, kwargs.get("dtype")) if isinstance(x, torch.dtype)]
+    if any(not dtype.is_floating_point for dtype in others):
+        msg = f"a cast to {others[0]} cannot be compiled; keep the network in float"
+        raise ModelError(msg)
     return value
 
 
@@ -103,4 +113,8 @@ HANDLERS: dict[str, Handler] = {
     "detach.default": identity,
     "detach_.default": identity,
     "lift_fresh_copy.default": identity,
+    "to.dtype": _cast,
+    "to.dtype_layout": _cast,
+    "to.device": _cast,
+    "_to_copy.default": _cast,
 }
