@@ -74,9 +74,9 @@ def load_eval(source: object, shapes: Sequence[Shape]) -> tuple[list[Floats], ND
 def synthetic_inputs(shapes: Sequence[Shape], count: int, seed: int = 0) -> list[Floats]:
     """Inputs for when there is no calibration data, the same for the same seed.
 
-    In turn: noise of mean 0 and deviation 1, as of standardized data; noise in [0, 1], as of pixels;
-    and smooth waves in [-1, 1], as of images and signals, which noise does not resemble. Ranges
-    observed on them are a guess: real samples give a more exact network.
+    In turn: noise of mean 0 and deviation 1, as of standardized data; noise in [0, 1], as of
+    pixels; and smooth waves in [-1, 1], as of images and signals, which noise does not resemble.
+    Ranges observed on them are a guess: real samples give a more exact network.
     """
     generator = np.random.default_rng(seed)
     kinds = (
@@ -114,11 +114,12 @@ def _named(source: object, inputs: int) -> dict[str, NDArray[Any]]:
 
 def _array(value: object) -> NDArray[Any]:
     """A numpy array of an array, a torch tensor (told by its methods) or nested lists."""
-    if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = value.detach().cpu()
-        value = value.float() if value.is_floating_point() else value  # numpy has no bfloat16
+    held: Any = value
+    if hasattr(held, "detach") and hasattr(held, "cpu"):
+        held = held.detach().cpu()
+        held = held.float() if held.is_floating_point() else held  # numpy has no bfloat16
     try:
-        return np.asarray(value)
+        return np.asarray(held)
     except (ValueError, TypeError) as error:
         msg = f"data of type {type(value).__name__} is no array: {error}"
         raise CalibrationError(msg) from error

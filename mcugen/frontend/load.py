@@ -202,11 +202,14 @@ def _check_finite(program: ExportedProgram) -> None:
 
 @contextmanager
 def _naming(prefix: str) -> Iterator[None]:
-    """Begin the text of every ModelError with the file's name."""
+    """Begin the text of every ModelError with the file's name.
+
+    Names in the file end up in the text, so nothing that a terminal would obey is left in it.
+    """
     try:
         yield
     except ModelError as error:
-        text = f"{prefix}{error}"
+        text = "".join(c for c in f"{prefix}{error}" if c.isprintable() or c == "\n")
         raise type(error)(text) from error
 
 
