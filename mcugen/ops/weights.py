@@ -19,6 +19,7 @@ from mcugen.fixed_point import (
 )
 from mcugen.ops.base import Clamp, ConstTable, FloatArray, Lowering
 
+ZERO_POINT_ROOM = 256  # steps; what is added to a scaled accumulator before it is clamped
 MAX_BIAS = 2**29  # steps; leaves the accumulator's other bits to the products
 
 
@@ -96,7 +97,7 @@ def prove_accumulator(bound: IntArray, requantize: Requantize, where: str) -> No
         )
         raise ModelError(msg)
     shifted = bound << pre_shift(requantize.shift, requantize.mode)
-    if np.any(shifted > INT32_MAX):
+    if np.any(shifted > INT32_MAX - ZERO_POINT_ROOM):
         channel = int(np.argmax(shifted))
         msg = (
             f"{where}: channel {channel} can swing 2^20 times wider than the output range that "
