@@ -12,11 +12,13 @@ from mcugen.errors import UnsupportedOpError
 from mcugen.fixed_point import IntArray, RequantMode
 from mcugen.frontend.export import InputLayout
 from mcugen.ir.graph import QParams
+from mcugen.ir.interp import run
 from mcugen.ops import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, MaxPool, Window
 from mcugen.ops.avg_pool import AvgPoolS8
 from mcugen.ops.base import Lowering, Op, Operand
 from mcugen.ops.channels import Kept
 from mcugen.ops.window import as_image
+from mcugen.verify.inputs import verification_inputs
 from tests.ops.harness import check_forward, check_module, check_op, export
 
 IMAGE = (1, 3, 7, 10)
@@ -165,6 +167,33 @@ def test_bounds_are_reached_and_channels_go_one_by_one(op: Op) -> None:
     kept = Kept(inputs=(chosen,), output=chosen, values=(ends[0],), shapes=(shape,))
     cut = integer.take_channels(kept).reference([ends[1][None][..., chosen]])
     assert np.array_equal(cut[0], high[..., chosen])
+
+
+class DeadChannels(nn.Module):
+    """Channels that are constant but for the border, through every kind of pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 12, 3, padding=1)
+        self.fc = nn.Linear(12, 4)
+        with torch.no_grad():
+            self.conv.weight[::2] = 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = nn.functional.max_pool2d(self.conv(x), 3, 2, 1)
+        y = nn.functional.avg_pool2d(y, 3, 2, 1)
+        y = nn.functional.adaptive_avg_pool2d(y, (2, 3))
+        z: torch.Tensor = self.fc(y.mean((2, 3)))
+        return z
+
+
+def test_constant_channels_vanish_and_change_no_bit() -> None:
+    module = DeadChannels()
+    cut = check_module(module, (1, 2, 17, 15))
+    whole = check_module(module, (1, 2, 17, 15), skip_passes=frozenset({"remove_channels"}))
+    assert {node.shape[-1] for node in cut.graph.layers[:-1]} == {6}
+    inputs = verification_inputs(cut.graph, (np.zeros((1, 17, 15, 2), np.int8),), 50)
+    assert np.array_equal(run(cut.graph, inputs), run(whole.graph, inputs))
 
 
 class UsesIndices(nn.Module):

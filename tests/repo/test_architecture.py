@@ -22,7 +22,8 @@ ROOMS_WITHOUT_OPERATORS = ("ir", "plan", "emit", "verify", "simulate")
 # File names in mcugen/ops that are everyday words of Python, numpy or C as well: for these the
 # import rule has to do.
 EVERYDAY = {"add", "concat", "constant", "mean", "pad", "pointwise", "reshape", "slice", "split"}
-EVERYDAY |= {"max", "transpose", "arithmetic", "window", "clip", "input", "output", "affine"}
+EVERYDAY |= {"max", "scale", "shift", "transpose", "arithmetic", "window", "clip", "input"}
+EVERYDAY |= {"output", "affine"}
 
 
 def modules_of(room: str) -> list[Path]:
