@@ -23,7 +23,15 @@ from mcugen.ir.graph import Graph
 from mcugen.ir.text import to_text
 from mcugen.lower.integer import to_integer
 from mcugen.ops.base import parameter_count
-from mcugen.passes import fold_batchnorm, fold_constants, fuse_clamp, remove_channels
+from mcugen.passes import (
+    drop_identities,
+    fold_batchnorm,
+    fold_constants,
+    fold_transpose,
+    fuse_clamp,
+    merge_padding,
+    remove_channels,
+)
 from mcugen.plan.arena import Plan, plan_arena
 from mcugen.quantize.observers import observe_ranges
 from mcugen.quantize.qparams import choose_qparams
@@ -32,8 +40,11 @@ Pass = Callable[[Graph], Graph]
 
 FLOAT_PASSES: Mapping[str, Pass] = {
     "fold_constants": fold_constants.run,
+    "drop_identities": drop_identities.run,
+    "merge_padding": merge_padding.run,
     "fold_batchnorm": fold_batchnorm.run,
     "fuse_clamp": fuse_clamp.run,
+    "fold_transpose": fold_transpose.run,
 }
 INTEGER_PASSES: Mapping[str, Pass] = {
     "remove_channels": remove_channels.run,

@@ -210,6 +210,13 @@ class Op(ABC):
         """
         return None
 
+    def permute_outputs(self, order: IntArray) -> Op | None:
+        """This operator giving y[order] where it gave y, None where it cannot.
+
+        order: int64 [features], a permutation of the last axis of the output.
+        """
+        return None
+
 
 class IntOp(ABC):
     """An integer operator: the specification of one kernel call."""

@@ -83,6 +83,10 @@ class Linear(Op):
         weight[:, order] = self.weight
         return replace(self, weight=weight)
 
+    def permute_outputs(self, order: IntArray) -> Linear:
+        """Rows of the weights in that order."""
+        return replace(self, weight=self.weight[order], bias=self.bias[order])
+
     def lower(self, ctx: Lowering) -> LinearS8:
         """Per-channel symmetric weights; the input's zero point goes into the bias."""
         layer = quantize_layer(self.weight, self.bias, self.clamp, ctx)
