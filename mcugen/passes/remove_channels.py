@@ -116,7 +116,7 @@ def _removable(
     for name, mask in candidates.items():
         stuck[starts[name] : starts[name] + sizes[name]] |= ~mask
     for node in graph.nodes:
-        _join(node, links[node.name], groups, stuck)
+        _join(node, links[node.name], sizes, groups, stuck)
     roots = np.array([groups.find(i) for i in range(total)], np.int64)
     spans = {name: slice(start, start + sizes[name]) for name, start in starts.items()}
     gone = _leave_one(roots, stuck, list(spans.values()))
@@ -137,11 +137,17 @@ def _leave_one(roots: NDArray[np.int64], stuck: Mask, spans: Sequence[slice]) ->
     return ~blocked[roots]
 
 
-def _join(node: Node, link: ChannelLinks | None, groups: _Groups, stuck: Mask) -> None:
+def _join(
+    node: Node,
+    link: ChannelLinks | None,
+    sizes: Mapping[str, int],
+    groups: _Groups,
+    stuck: Mask,
+) -> None:
     """Tie the channels that one node ties; pin all of them where the node says nothing."""
     start = groups.start
     members: dict[int, int] = {}
-    for name, ids in _tensors(node, link):
+    for name, ids in _tensors(node, link, sizes):
         for channel, number in enumerate(ids.tolist()):
             place = start[name] + channel
             if number == PINNED:
@@ -152,11 +158,13 @@ def _join(node: Node, link: ChannelLinks | None, groups: _Groups, stuck: Mask) -
                 members[number] = place
 
 
-def _tensors(node: Node, link: ChannelLinks | None) -> Iterator[tuple[str, NDArray[np.int64]]]:
+def _tensors(
+    node: Node, link: ChannelLinks | None, sizes: Mapping[str, int]
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
     if link is None:
-        # the output alone says nothing of a node without operands: its readers decide
-        if node.inputs:
-            yield node.name, np.full(_channels(node), PINNED)
+        # a node without operands says nothing of its output: the readers decide
+        for name in (*node.inputs, node.name) if node.inputs else ():
+            yield name, np.full(sizes[name], PINNED)
         return
     yield from zip(node.inputs, link.inputs, strict=True)
     yield node.name, link.output

@@ -94,3 +94,25 @@ def test_a_network_without_anything_to_remove_stays_as_it_is() -> None:
     cut, whole = compile_both(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 3)), size=6)
     assert cost_of(cut.graph) == cost_of(whole.graph)
     assert remove_channels.run(cut.graph).nodes == cut.graph.nodes
+
+
+class Shuffled(nn.Module):
+    """A dead channel behind which axes change places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.conv.weight.data[1] = 0
+        self.linear = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        moved = self.conv(x).transpose(1, 3).contiguous()
+        return cast("torch.Tensor", self.linear(moved + moved.transpose(2, 3)))
+
+
+def test_an_operator_that_cannot_be_cut_keeps_its_operands_channels() -> None:
+    cut, whole = compile_both(Shuffled(), size=4)
+    inputs = verification_inputs(whole.graph, minimum=20)
+    for got, want in zip(run(cut.graph, inputs), run(whole.graph, inputs), strict=True):
+        np.testing.assert_array_equal(got, want)
