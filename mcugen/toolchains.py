@@ -84,12 +84,10 @@ class CrossCompiler:
         run_compiler([*command, "-c", str(source), "-o", str(target)])
         return target
 
-    def link(
-        self, objects: Sequence[Path], program: Path, *, script: Path, flags: Sequence[str] = ()
-    ) -> Path:
+    def link(self, objects: Sequence[Path], program: Path, *, script: Path) -> Path:
         """Link by a linker script; `program` again. Raises ToolchainError where that fails."""
         files = [str(path) for path in objects]
-        command = [*self.command, *self.link_flags, "-Wl,--gc-sections", "-T", str(script), *flags]
+        command = [*self.command, *self.link_flags, "-Wl,--gc-sections", "-T", str(script)]
         run_compiler([*command, *files, "-o", str(program)])
         return program
 
@@ -153,7 +151,7 @@ def _cross_zig(core: Core) -> CrossCompiler:
     return CrossCompiler(
         title=f"zig cc {version}",
         command=(*zig_cc(), "-target", core.zig_target, f"-mcpu={core.zig_cpu}", "-ffreestanding"),
-        link_flags=("-nostdlib",),
+        link_flags=(),
         has_libc=False,
         objdump=None,
     )

@@ -28,21 +28,21 @@ class Firmware:
     network: tuple[Path, ...]
 
     def link(self) -> tuple[Path, Elf]:
-        """The whole program."""
-        return self._link([*self.harness, *self.network], "program.elf", [])
+        """The whole program, as file and as read."""
+        return self._link([*self.harness, *self.network], "program.elf")
 
     def link_without_network(self) -> Elf:
-        """What the test program alone takes: every function of the network is main instead."""
-        pointers = [function for function, _ in (*self.program.inputs, *self.program.outputs)]
-        names = [f"{self.program.name}_invoke", *pointers]
-        flags = [f"-Wl,--defsym={name}=main" for name in names]
-        return self._link(list(self.harness), "empty.elf", flags)[1]
+        """What the test program takes by itself; it cannot be run."""
+        (names,) = harness_sources("no_network.c")
+        include = [self.folder, self.program.folder]
+        stub = self.compiler.object(names, self.folder / "stub.o", include=include, flags=[])
+        return self._link([*self.harness, stub], "empty.elf")[1]
 
-    def _link(self, objects: Sequence[Path], name: str, flags: Sequence[str]) -> tuple[Path, Elf]:
+    def _link(self, objects: Sequence[Path], name: str) -> tuple[Path, Elf]:
         script = self.folder / "simulator.ld"
         template = environment().get_template("firmware/simulator.ld.j2")
         script.write_text(template.render(core=self.core), encoding="utf-8")
-        path = self.compiler.link(objects, self.folder / name, script=script, flags=flags)
+        path = self.compiler.link(objects, self.folder / name, script=script)
         return path, read_elf(path)
 
 
