@@ -115,6 +115,16 @@ def test_sum_is_the_real_one_rounded(seed: int) -> None:
     assert np.array_equal(op.bounds([(x, x), (y, y)], (1,))[0], got)
 
 
+@pytest.mark.parametrize("op", [Add(), Mul()], ids=["add", "mul"])
+def test_ties_round_up_in_both_worlds(op: Op) -> None:
+    one = Operand(shape=(9,), qparams=QParams(scale=1.0, zero_point=0))
+    two = Operand(shape=(9,), qparams=QParams(scale=2.0, zero_point=0))
+    made = op.lower(Lowering(inputs=(one, one), output=two, requant="single", where="test"))
+    x, neutral = np.array([[-3, -1, 1, 3, 5]]), np.full((1, 5), int(made.kind == "mul"))
+    assert made.reference((x, neutral)).tolist() == [[-1, 0, 1, 2, 3]]
+    check_op(made, [(9,), (9,)], (9,))
+
+
 @pytest.mark.parametrize("op", [Add(factors=(1.0, -0.7)), Mul()], ids=["add", "mul"])
 def test_bounds_are_reached(op: Op) -> None:
     made = lowered(op, ((1,), (1,)), 3, "single")

@@ -114,6 +114,15 @@ def test_linear_form_is_the_real_one_rounded() -> None:
     assert np.abs(made.reference((x,)) - exact)[inside].max() <= 0.5 + 1e-3
 
 
+def test_ties_round_up_in_both_worlds() -> None:
+    one = Operand(shape=(2,), qparams=QParams(scale=1.0, zero_point=0))
+    op = ScaleShift(scale=np.array([0.5, -0.5], np.float32), shift=np.zeros(1, np.float32))
+    made = op.lower(Lowering(inputs=(one,), output=one, requant="single", where="test"))
+    x = np.repeat(np.array([-3, -1, 1])[:, None], 2, axis=1)
+    assert made.reference((x,)).tolist() == [[-1, 2], [0, 1], [1, 0]]
+    check_op(made, [(2,)], (2,))
+
+
 def test_bounds_are_reached() -> None:
     op = lowered(6, Clamp(), 3)
     low, high = op.bounds([(np.full(6, -7), np.full(6, 90))], (6,))

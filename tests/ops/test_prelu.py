@@ -33,6 +33,15 @@ def test_kernel_equals_reference(shape: Shape, zero_point: int) -> None:
     check_op(lowered(shape, Clamp(low=-2.0), zero_point), [shape], shape)
 
 
+def test_ties_round_up_in_both_worlds() -> None:
+    one = Operand(shape=(2,), qparams=QParams(scale=1.0, zero_point=0))
+    op = PReLU(slope=np.array([0.5, -0.5], np.float32))
+    made = op.lower(Lowering(inputs=(one,), output=one, requant="single", where="test"))
+    x = np.repeat(np.array([-3, -1, 1])[:, None], 2, axis=1)
+    assert made.reference((x,)).tolist() == [[-1, 2], [0, 1], [1, 1]]
+    check_op(made, [(2,)], (2,))
+
+
 def test_table_serves_one_slope() -> None:
     compiled = check_module(nn.PReLU(init=0.3), (1, 4, 3, 3))
     assert [node.op.kind for node in compiled.graph.layers] == ["table"]
