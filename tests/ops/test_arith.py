@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from mcugen.errors import ModelError
 from mcugen.fixed_point import RequantMode
 from mcugen.frontend.export import to_graph
 from mcugen.ir.graph import QParams, Shape
+from mcugen.ir.interp import run
 from mcugen.ops import Add, Mul, Op
 from mcugen.ops.add import AddS8
 from mcugen.ops.base import Clamp, IntOp, Lowering, Operand
 from mcugen.ops.mul import MulS8
-from mcugen.pipeline import Compilation
+from mcugen.pipeline import Compilation, cost_of
+from mcugen.verify.inputs import verification_inputs
 from tests.ops.harness import check_module, check_op, graph_of
 
 Function = Callable[..., torch.Tensor]
@@ -256,6 +259,41 @@ def test_residual_sum_takes_the_relu_and_runs_in_place() -> None:
     conv, add = compiled.graph.layers[1:]
     assert compiled.plan.offsets[add.name] in {compiled.plan.offsets[n] for n in add.inputs}
     assert conv.name in add.inputs
+
+
+class Gated(nn.Module):
+    """Dead and constant channels on both sides of sums, products, slopes and scales."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.left, self.right = nn.Conv2d(3, 8, 3), nn.Conv2d(3, 8, 3)
+        self.last = nn.Conv2d(8, 4, 1)
+        for layer in (self.left, self.right):
+            assert layer.bias is not None
+            dead = torch.rand(8, generator=generator) < 0.6
+            layer.weight.data[dead] = 0
+            layer.bias.data[dead & (torch.rand(8, generator=generator) < 0.5)] = -1
+        self.last.weight.data[:, ::3] = 0
+        self.slope = nn.PReLU(8)
+        self.slope.weight = nn.Parameter(torch.rand(8, generator=generator) - 0.5)
+        self.gain = nn.Parameter(torch.rand(8, 1, 1, generator=generator))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = self.slope(self.left(x)), torch.relu(self.right(x)) * self.gain
+        gate = torch.sigmoid(right[:, :, :1, :1])
+        return cast("torch.Tensor", self.last(torch.relu(left + right) * gate - right))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_channels_are_removed_without_changing_a_bit(seed: int) -> None:
+    module = Gated(seed)
+    cut = check_module(module, (1, 3, 6, 6))
+    whole = check_module(module, (1, 3, 6, 6), skip_passes=frozenset({"remove_channels"}))
+    assert cost_of(cut.graph).parameters < cost_of(whole.graph).parameters
+    inputs = verification_inputs(cut.graph)
+    for got, wanted in zip(run(cut.graph, inputs), run(whole.graph, inputs), strict=True):
+        assert np.array_equal(got, wanted)
 
 
 class SqueezeExcite(nn.Module):
