@@ -104,7 +104,7 @@ def _read_members(data: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
-            _check_sizes(infos)
+            _check_directory(infos)
             return {info.filename: archive.read(info) for info in infos if not info.is_dir()}
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
         msg = f"the archive is damaged or cut short ({error}); copy or export it again"
@@ -114,13 +114,17 @@ def _read_members(data: bytes) -> dict[str, bytes]:
         raise ModelError(msg) from error
 
 
-def _check_sizes(infos: list[zipfile.ZipInfo]) -> None:
+def _check_directory(infos: list[zipfile.ZipInfo]) -> None:
     total = sum(info.file_size for info in infos)
     if total > MAX_BYTES or len(infos) > _MAX_MEMBERS:
         msg = (
             f"the archive says it unpacks to {total:,} bytes in {len(infos):,} files; "
             f"at most {MAX_BYTES:,} bytes in {_MAX_MEMBERS:,} files are read"
         )
+        raise ModelError(msg)
+    if min((info.header_offset for info in infos), default=0) > 0:
+        # Cut short, the end of a smaller archive inside may now be the last one.
+        msg = "the archive is damaged or cut short (it does not begin where the file does)"
         raise ModelError(msg)
     names = [info.filename for info in infos]
     if len(set(names)) != len(names):

@@ -21,6 +21,7 @@ from mcugen.frontend.archive import EXPORT_RECIPE, ModelFile, read_model_file, r
 from mcugen.frontend.exported import Program, pin_dynamic_batch, read_exported
 from mcugen.frontend.modules import export_module, first_line
 from mcugen.frontend.pickles import check_written_by_torch, foreign_names
+from mcugen.frontend.program_text import EVAL_FIRST
 from mcugen.frontend.state import importable_from, load_tensors, module_with_state, state_dict_of
 from mcugen.frontend.torchscript import convert_script, convert_torchscript
 from mcugen.ir.graph import Shape
@@ -138,6 +139,7 @@ def _class_name(model: nn.Module | ExportedProgram) -> str:
 def _checked(found: Program, kind: str, name: str, options: LoadOptions) -> Loaded:
     inputs = _inputs(found.program)
     _check_shapes(inputs, options.input_shapes)
+    _check_stateless(found.program)
     _check_finite(found.program)
     return Loaded(
         program=found.program,
@@ -187,6 +189,14 @@ def _rows_or_batch(inputs: dict[str, torch.Tensor]) -> Iterator[str]:
             )
 
 
+def _check_stateless(program: ExportedProgram) -> None:
+    signature = program.graph_signature
+    changed = [*signature.buffers_to_mutate.values(), *signature.parameters_to_mutate.values()]
+    if changed:
+        msg = f"the network changes its own {', '.join(changed)}; {EVAL_FIRST}"
+        raise ModelError(msg)
+
+
 def _check_finite(program: ExportedProgram) -> None:
     held = {**program.state_dict, **program.constants}
     tensors = {name: t for name, t in held.items() if isinstance(t, torch.Tensor)}
@@ -196,7 +206,7 @@ def _check_finite(program: ExportedProgram) -> None:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all()
     ]
     if bad:
-        msg = f"weights are not finite (NaN or infinite) in: {', '.join(sorted(bad))}"
+        msg = f"weights are not finite (NaN or infinite) in: {', '.join(bad)}"
         raise ModelError(msg)
 
 

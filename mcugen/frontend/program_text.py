@@ -30,6 +30,8 @@ _SYMBOLIC = ("as_sym_int", "as_sym_bool", "as_sym_float")
 _STRIDED = 7
 _CPU = {"type": "cpu", "index": None}
 
+EVAL_FIRST = "call model.eval() before exporting"
+
 
 def identifier(text: object) -> str:
     """A name that Python source may hold: torch compiles the graph as source."""
@@ -208,9 +210,8 @@ class _Rewriter:
         for spec in self.module["signature"]["output_specs"]:
             [(kind, value)] = spec.items()
             if kind != "user_output":
-                name = value.get("buffer_name") or value.get("user_input_name") or ""
-                what = f"{kind.replace('_', ' ')} {name}".strip()
-                msg = f"the network changes state ({what}); call model.eval() before exporting"
+                changed = value.get("buffer_name") or value.get("parameter_name") or "inputs"
+                msg = f"the network changes its own {changed}; {EVAL_FIRST}"
                 raise ModelError(msg)
             found.append({kind: {"arg": self._tensor_argument(value["arg"], "output")}})
         return found

@@ -14,7 +14,7 @@ from typing import Any
 
 from mcugen.errors import ModelError
 
-_MAX_TEXT = 2000
+_MAX_TEXT = 400
 _MAX_SIZE = 1 << 40
 
 _FUNCTIONS: dict[str, Callable[..., int]] = {
