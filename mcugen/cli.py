@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 REPORT_BUG = "this is a bug of mcugen; please report it with the output of --debug"
 
 
-class _Shape(click.ParamType):
+class _Shape(click.ParamType):  # type: ignore[type-arg] # generic from click 8.3 on only
     name = "shape"
 
     def convert(
@@ -203,7 +203,7 @@ def inspect(model: Path, as_json: bool, **choices: Any) -> None:
 @_guarded
 def verify(folder: Path, as_json: bool, **choices: Any) -> None:
     """Compare reference and C of DIR again, layer by layer."""
-    from mcugen.inspection import verify_folder
+    from mcugen.folder import verify_folder
     from mcugen.report.terminal import verification_lines
 
     found = verify_folder(folder, **choices)
@@ -226,7 +226,7 @@ def verify(folder: Path, as_json: bool, **choices: Any) -> None:
 @_guarded
 def run(folder: Path, inputs: tuple[str, ...], output: Path | None) -> None:
     """Run the C of DIR on this machine."""
-    from mcugen.inspection import run_folder
+    from mcugen.folder import run_folder
 
     click.echo(run_folder(folder, inputs, output))
 
@@ -238,7 +238,7 @@ def run(folder: Path, inputs: tuple[str, ...], output: Path | None) -> None:
 @_guarded
 def profile(folder: Path, board: str | None, as_json: bool) -> None:
     """Instructions and model cycles of every layer of DIR on the simulated core."""
-    from mcugen.inspection import profile_folder
+    from mcugen.folder import profile_folder
     from mcugen.report.terminal import profile_text
 
     found = profile_folder(folder, board)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,19 +17,22 @@ from mcugen.boards import Board, load_board
 from mcugen.config import BuildOptions
 from mcugen.data import load_calibration, load_eval, synthetic_inputs
 from mcugen.emit.names import check_name, default_name
-from mcugen.emit.write import check_target, staging, write_files
+from mcugen.emit.write import REPORT, check_target, staging, write_files
+from mcugen.errors import MissingToolError
 from mcugen.evaluate import Accuracy, accuracy, check_import, layer_sqnr, stored_inputs
 from mcugen.frontend.export import input_shapes, to_graph
 from mcugen.frontend.load import Loaded, LoadOptions, load
 from mcugen.ir import serialize
 from mcugen.ir.graph import Graph
-from mcugen.network import REFERENCE, REPORT
+from mcugen.network import REFERENCE
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.budget import check_budget
 from mcugen.report.report import make_report
-from mcugen.verify.compare import Verification, compare
-from mcugen.verify.host import host_network
-from mcugen.verify.inputs import Batch, quantize_inputs, verification_inputs
+from mcugen.simulate.program import Program, program_of
+from mcugen.simulate.size import Size, network_size
+from mcugen.verify.everywhere import Proof, Targets, verify_everywhere
+from mcugen.verify.host import HostNetwork
+from mcugen.verify.inputs import quantize_inputs, verification_inputs
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -127,20 +130,20 @@ def _write_and_verify(
 ) -> dict[str, Any]:
     write_files(folder, compiled.files)
     serialize.save(compiled.graph, folder / REFERENCE)
-    samples = None if data.synthetic else quantize_inputs(compiled.graph, data.calibration)
-    inputs = verification_inputs(compiled.graph, samples)
-    progress(f"verifying on this machine, {len(inputs[0])} inputs")
-    verification, measured = _verify_on_host(folder, compiled, data, inputs)
+    program = program_of(folder, compiled.graph)
+    proof, measured = _verify(program, compiled, board, data, options, progress)
+    size = _size(program, board)
+    if size is not None:
+        check_budget(board, compiled.graph, compiled.layers, compiled.plan, size.flash_bytes)
     report = make_report(
         compiled,
         board,
         model_kind=loaded.kind,
         sqnr=layer_sqnr(compiled.float_graph, compiled.uncut_graph, data.calibration),
-        flash_bytes=None,
-        compiler=None,
+        size=size,
         accuracy=measured,
-        verification=[verification],
-        warnings=[*loaded.warnings, *_warnings(data)],
+        proof=proof,
+        warnings=[*loaded.warnings, *_warnings(data, proof)],
     )
     report["files"] = sorted(path.name for path in folder.iterdir())
     text = json.dumps(report, indent=2) + "\n"
@@ -148,22 +151,40 @@ def _write_and_verify(
     return report
 
 
-def _verify_on_host(
-    folder: Path, compiled: Compilation, data: _Data, inputs: Batch
-) -> tuple[Verification, Accuracy | None]:
-    with host_network(folder, compiled.graph, compiled.plan.arena_bytes) as network:
-        verification = compare(compiled.graph, network, inputs)
+def _verify(
+    program: Program,
+    compiled: Compilation,
+    board: Board,
+    data: _Data,
+    options: BuildOptions,
+    progress: Progress,
+) -> tuple[Proof, Accuracy | None]:
+    graph = compiled.graph
+    samples = None if data.synthetic else quantize_inputs(graph, data.calibration)
+    inputs = verification_inputs(graph, samples)
+    targets = Targets(core=board.core, simulate=options.simulate, sanitize=options.sanitize)
+    with HostNetwork(program, compiled.plan.arena_bytes) as host:
+        proof = verify_everywhere(graph, program, host, inputs, targets, progress)
         if data.evaluation is None:
-            return verification, None
+            return proof, None
+        progress("measuring accuracy")
         x, y = data.evaluation
-        measured = accuracy(compiled.float_graph, compiled.graph, network.run, x, y)
-        return verification, measured
+        return proof, accuracy(compiled.float_graph, graph, host.run, x, y)
 
 
-def _warnings(data: _Data) -> Sequence[str]:
-    if not data.synthetic:
-        return ()
-    return (
-        "no calibration data: ranges come from synthetic inputs, accuracy is not vouched for; "
-        "pass real samples with --calib",
-    )
+def _size(program: Program, board: Board) -> Size | None:
+    """Flash of the network on the board's core, None without its compiler."""
+    try:
+        return network_size(program, board.core)
+    except MissingToolError:
+        return None
+
+
+def _warnings(data: _Data, proof: Proof) -> Iterator[str]:
+    if data.synthetic:
+        yield (
+            "no calibration data: ranges come from synthetic inputs, accuracy is not vouched for; "
+            "pass real samples with --calib"
+        )
+    for missing in proof.missing:
+        yield f"not verified on the simulated core: {missing}"

@@ -119,7 +119,7 @@ def layer_sqnr(float_graph: Graph, integer_graph: Graph, stored: Inputs) -> dict
     return found
 
 
-def sqnr_db(signal: NDArray[np.float32], approximation: NDArray[np.float64]) -> float:
+def sqnr_db(signal: NDArray[np.float32], approximation: NDArray[np.floating]) -> float:
     """Signal to noise ratio in dB."""
     exact = signal.astype(np.float64)
     noise = float(np.sum((exact - approximation) ** 2))
@@ -165,7 +165,7 @@ def accuracy(
 
 
 def _top1(
-    exact: NDArray[np.float32], got: NDArray[np.float64], labels: NDArray[np.generic]
+    exact: NDArray[np.float32], got: NDArray[np.floating], labels: NDArray[np.generic]
 ) -> Accuracy:
     classes = exact[0].size
     numbers = labels.astype(np.int64)

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugen.emit.write import REPORT
 from mcugen.errors import CalibrationError, OutputError
 from mcugen.ir.graph import Graph, Node, Shape
 from mcugen.ir.serialize import load as load_graph
-from mcugen.verify.host import host_network
-from mcugen.verify.inputs import quantize_input
+from mcugen.simulate.program import program_of
+from mcugen.verify.host import HostNetwork
+from mcugen.verify.inputs import Batch, quantize_input
 
 REFERENCE = "reference.mcugen"
-REPORT = "report.json"
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -53,7 +54,8 @@ class CompiledNetwork:
         self.folder = Path(folder)
         self.report = read_report(self.folder)
         self.graph: Graph = load_graph(self.folder / REFERENCE)
-        self._host = host_network(self.folder, self.graph, int(self.report["arena_bytes"]))
+        self.program = program_of(self.folder, self.graph)
+        self.host = HostNetwork(self.program, int(self.report["arena_bytes"]))
 
     def __enter__(self) -> CompiledNetwork:
         """The network itself."""
@@ -66,7 +68,7 @@ class CompiledNetwork:
         trace: TracebackType | None,
     ) -> None:
         """Remove the compiled library."""
-        self._host.__exit__(kind, error, trace)
+        self.host.__exit__(kind, error, trace)
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
@@ -92,7 +94,7 @@ class CompiledNetwork:
         if len({(len(x), single) for x, single in batches}) != 1:
             msg = "the inputs hold different numbers of samples"
             raise CalibrationError(msg)
-        outputs = self._host.run(tuple(x for x, _ in batches))
+        outputs = self.host.run(tuple(x for x, _ in batches))
         results = [self._result(k, y, quantized, batches[0][1]) for k, y in enumerate(outputs)]
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -113,10 +115,17 @@ class CompiledNetwork:
         if x.dtype.kind not in "fiub" or not np.all(np.isfinite(batch)):
             msg = f"input {k} must hold finite real numbers, got dtype {x.dtype}"
             raise CalibrationError(msg)
-        layout = self.graph.input_layouts[k]
-        stored = batch.transpose(0, *(axis + 1 for axis in layout)).astype(np.float32)
+        return self._quantized(k, batch), single
+
+    def quantized(self, samples: Sequence[NDArray[np.generic]]) -> Batch:
+        """Real samples [N, *shape] in the model's own layout as the C API takes them."""
+        return tuple(self._quantized(k, x) for k, x in enumerate(samples))
+
+    def _quantized(self, k: int, batch: NDArray[np.generic]) -> NDArray[np.int8]:
+        node = self.graph.by_name[self.graph.inputs[k]]
         assert node.qparams is not None
-        return quantize_input(stored, node.qparams), single
+        axes = (axis + 1 for axis in self.graph.input_layouts[k])
+        return quantize_input(batch.transpose(0, *axes).astype(np.float32), node.qparams)
 
     def _result(
         self, k: int, y: NDArray[np.int8], quantized: bool, single: bool

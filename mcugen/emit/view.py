@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,8 +204,20 @@ def _params(network: str, name: str, call: KernelCall, tables: _Tables, owner: s
 
     return ParamsView(
         declaration=f"static const {call.function}_params_t {network}_{name}_params",
-        fields=tuple(f".{field} = {text(value)}" for field, value in call.fields),
+        fields=_members([(field, text(value)) for field, value in call.fields]),
     )
+
+
+def _members(fields: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Designated initialisers; `rows.len` is in a nested struct, which C++ wants in braces."""
+    members = []
+    for outer, group in groupby(fields, key=lambda f: f[0].rpartition(".")[0]):
+        texts = [f".{field.rpartition('.')[2]} = {text}" for field, text in group]
+        if outer:
+            inside = "".join(f"{2 * literals.INDENT}{text},\n" for text in texts)
+            texts = [f".{outer} = {{\n{inside}{literals.INDENT}}}"]
+        members.extend(texts)
+    return tuple(members)
 
 
 def _shape_text(shape: Iterable[int]) -> str:

@@ -15,7 +15,8 @@ from mcugen.plan.budget import layer_weight_bytes
 if TYPE_CHECKING:
     from mcugen.evaluate import Accuracy
     from mcugen.pipeline import Compilation, PassRecord
-    from mcugen.verify.compare import Verification
+    from mcugen.simulate.size import Size
+    from mcugen.verify.everywhere import Proof
 
 SCHEMA = 1
 
@@ -26,10 +27,9 @@ def make_report(
     *,
     model_kind: str,
     sqnr: Mapping[str, float],
-    flash_bytes: int | None,
-    compiler: str | None,
+    size: Size | None,
     accuracy: Accuracy | None,
-    verification: Sequence[Verification],
+    proof: Proof,
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     """The report as plain values, in the order in which people read them."""
@@ -48,20 +48,28 @@ def make_report(
         "arena_bound_bytes": compiled.plan.bound_bytes,
         "arena_peak_layer": compiled.plan.peak,
         "weight_bytes": compiled.view.weight_bytes,
-        "flash_bytes": flash_bytes,
-        "compiler": compiler,
+        "flash_bytes": size and size.flash_bytes,
+        "compiler": size and size.compiler,
         "board_ram_bytes": board.ram_bytes,
         "board_flash_bytes": board.flash_bytes,
         "inputs": [_tensor(graph, n) for n in graph.inputs],
         "outputs": [_tensor(graph, n) | {"sqnr_db": _db(sqnr.get(n))} for n in graph.outputs],
         "accuracy": _accuracy(accuracy),
-        "verification": {
-            v.target: {"inputs": v.inputs, "tensors": v.tensors, "mismatches": v.mismatches}
-            for v in verification
-        },
+        **proof_values(proof),
         "passes": [_pass(record) for record in compiled.passes],
         "layers": _layers(compiled, sqnr),
         "warnings": list(warnings),
+    }
+
+
+def proof_values(proof: Proof) -> dict[str, Any]:
+    """What was compared on each target, and what could not be."""
+    return {
+        "verification": {
+            v.target: {"inputs": v.inputs, "tensors": v.tensors, "mismatches": v.mismatches}
+            for v in proof.verified
+        },
+        "not_verified": list(proof.missing),
     }
 
 

@@ -20,7 +20,7 @@ def build_summary(report: Mapping[str, Any], folder: str) -> str:
         ("int8 error", _error(report)),
         *_accuracy(report["accuracy"]),
         *(("pass", text) for text in _passes(report["passes"])),
-        *(("verified", text) for text in _verified(report["verification"])),
+        *(("verified", text) for text in verification_lines(report)),
     ]
     return "\n".join(columns(_titled(rows)))
 
@@ -75,11 +75,13 @@ def _passes(passes: Iterable[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _verified(verification: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [
-        f"{v['inputs']} inputs, {v['mismatches']} mismatches on {target} ({v['tensors']} layers)"
-        for target, v in verification.items()
+def verification_lines(found: Mapping[str, Any]) -> list[str]:
+    """One line for each target, and for each that is missing."""
+    done = [
+        f"{v['inputs']} inputs, {v['mismatches']} mismatches in {v['tensors']} layers: {target}"
+        for target, v in found["verification"].items()
     ]
+    return done + [f"not verified: {text}" for text in found["not_verified"]]
 
 
 def layer_table(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -98,3 +100,53 @@ def layer_table(rows: Iterable[Mapping[str, Any]]) -> str:
         for row in rows
     ]
     return "\n".join(columns([head, *lines], right=(4, 5)))
+
+
+def inspection_text(found: Mapping[str, Any]) -> str:
+    """Layers, totals, and what cannot be compiled."""
+    inputs = ", ".join(f"{i['name']} {shape_text(i['shape'])}" for i in found["inputs"])
+    lines = [
+        f"{found['name']}: {found['kind']}, input {inputs} (channels last, per sample)",
+        layer_table(found["layers"]),
+        f"{len(found['layers'])} layers, {found['parameters']:,} parameters, "
+        f"{found['macs']:,} MACs, before any pass",
+        *(f"warning: {text}" for text in found["warnings"]),
+    ]
+    if not found["problems"]:
+        return "\n".join([*lines, "everything is supported"])
+    lines += ["not supported:", *(f"  {problem}" for problem in found["problems"])]
+    if found["supported"]:
+        lines.append(f"supported operators: {', '.join(found['supported'])}")
+    return "\n".join(lines)
+
+
+def profile_text(found: Mapping[str, Any]) -> str:
+    """Layers with their share of the cycles, then the totals."""
+    head = ("layer", "operator", "MACs", "instructions", "cycles", "share", "cycles/MAC")
+    total = max(1, found["cycles"])
+    rows = [
+        (
+            layer["name"],
+            layer["op"],
+            f"{layer['macs']:,}",
+            f"{layer['instructions']:,}",
+            f"{layer['cycles']:,}",
+            f"{100 * layer['cycles'] / total:.1f} %",
+            _per_mac(layer),
+        )
+        for layer in found["layers"]
+    ]
+    totals = (f"{found[key]:,}" for key in ("macs", "instructions", "cycles"))
+    last = ("total", "", *totals, "", _per_mac(found))
+    return "\n".join(
+        [
+            f"{found['name']} on {found['core']}: {found['engine']}, {found['compiler']}",
+            *columns([head, *rows, last], right=(2, 3, 4, 5, 6)),
+            f"stack {found['stack_bytes']:,} bytes, flash {found['flash_bytes']:,} bytes, "
+            f"static RAM {found['static_ram_bytes']:,} bytes, arena {found['arena_bytes']:,} bytes",
+        ]
+    )
+
+
+def _per_mac(row: Mapping[str, Any]) -> str:
+    return f"{row['cycles'] / row['macs']:.2f}" if row["macs"] else ""

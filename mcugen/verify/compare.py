@@ -70,9 +70,7 @@ def compare(graph: Graph, network: TracedNetwork, inputs: Batch) -> Verification
             if not np.array_equal(want.reshape(len(want), -1), have):
                 msg = f"{network.target}: output {k} differs although every layer is equal"
                 raise MismatchError(msg)
-    return Verification(
-        target=network.target, inputs=len(inputs[0]), tensors=len(graph.layers)
-    )
+    return Verification(target=network.target, inputs=len(inputs[0]), tensors=len(graph.layers))
 
 
 def _first_difference(

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.errors import ToolchainError
-from mcugen.ir.graph import Graph
-from mcugen.plan.lifetimes import tensor_bytes
 from mcugen.resources import data_dir
+from mcugen.simulate.program import TRACE_FLAG, Program
 from mcugen.toolchains import host_compiler
 from mcugen.verify.inputs import Batch
 
@@ -28,28 +27,19 @@ class HostNetwork:
 
     target = "host"
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        *,
-        input_lens: Sequence[int],
-        output_lens: Sequence[int],
-        arena_bytes: int,
-        trace_bytes: int,
-    ) -> None:
-        """Compile `folder`. `trace_bytes` is the sum of all layers' tensors.
+    def __init__(self, program: Program, arena_bytes: int) -> None:
+        """Compile the folder.
 
         Raises ToolchainError where no compiler is found or the code does not compile.
         """
-        self.name = name
-        self.input_lens, self.output_lens = tuple(input_lens), tuple(output_lens)
-        self.arena_bytes, self.trace_bytes = arena_bytes, trace_bytes
+        self.program, self.arena_bytes = program, arena_bytes
         self._temporary = tempfile.TemporaryDirectory(prefix="mcugen-")
-        library = Path(self._temporary.name) / f"{name}.so"
-        sources = [*sorted(folder.glob("*.c")), data_dir("runtime_c") / "host_trace.c"]
+        library = Path(self._temporary.name) / f"{program.name}.so"
         host_compiler().shared_library(
-            sources, library, include=[folder], flags=["-O2", "-DMCUGEN_TRACE"]
+            [*program.sources, data_dir("runtime_c") / "host_trace.c"],
+            library,
+            include=[program.folder],
+            flags=["-O2", TRACE_FLAG],
         )
         self._ffi = cffi.FFI()
         self._ffi.cdef(self._declarations())
@@ -73,16 +63,15 @@ class HostNetwork:
         self._ffi.dlclose(self._lib)
         self._temporary.cleanup()
 
-    def _numbers(self, lens: Sequence[int]) -> list[str]:
-        return [str(k) for k in range(len(lens))] if len(lens) > 1 else [""]
-
     def _declarations(self) -> str:
-        inputs = [f"int8_t *{self.name}_input{k}(void *);" for k in self._numbers(self.input_lens)]
-        outputs = [
-            f"int8_t *{self.name}_output{k}(void *);" for k in self._numbers(self.output_lens)
-        ]
-        own = [f"int {self.name}_invoke(void *);", "void mcugen_trace_into(unsigned char *);"]
-        return "\n".join([*inputs, *outputs, *own])
+        pointers = [*self.program.inputs, *self.program.outputs]
+        return "\n".join(
+            [
+                *(f"int8_t *{function}(void *);" for function, _ in pointers),
+                f"int {self.program.name}_invoke(void *);",
+                "void mcugen_trace_into(unsigned char *);",
+            ]
+        )
 
     def run(self, inputs: Batch) -> tuple[NDArray[np.int8], ...]:
         """int8 [N, *shape] inputs to int8 [N, len] outputs."""
@@ -93,7 +82,7 @@ class HostNetwork:
         return self._run(inputs, self._trace_buffer(len(inputs[0])), keep=True)
 
     def _trace_buffer(self, samples: int) -> NDArray[np.int8]:
-        return np.zeros((samples, self.trace_bytes), np.int8)
+        return np.zeros((samples, self.program.trace_bytes), np.int8)
 
     def _run(
         self, inputs: Batch, traces: NDArray[np.int8], *, keep: bool
@@ -101,7 +90,7 @@ class HostNetwork:
         samples = len(inputs[0])
         arena = self._arena()
         flat = [np.ascontiguousarray(x.reshape(samples, -1)) for x in inputs]
-        outputs = tuple(np.empty((samples, n), np.int8) for n in self.output_lens)
+        outputs = tuple(np.empty((samples, n), np.int8) for n in self.program.output_lens)
         for i in range(samples):
             self._lib.mcugen_trace_into(self._pointer(traces[i if keep else 0]))
             self._call(arena, [x[i] for x in flat], [y[i] for y in outputs])
@@ -114,34 +103,18 @@ class HostNetwork:
         return whole[start : start + self.arena_bytes]
 
     def _pointer(self, array: NDArray[Any]) -> Any:
-        return self._ffi.from_buffer("unsigned char *", memoryview(array.view(np.uint8)))
+        return self._ffi.from_buffer("unsigned char *", array.view(np.uint8))
 
     def _call(
         self, arena: Any, inputs: Sequence[NDArray[np.int8]], outputs: Sequence[NDArray[np.int8]]
     ) -> None:
         base = self._ffi.from_buffer(arena)
-        for number, x in zip(self._numbers(self.input_lens), inputs, strict=True):
-            target = getattr(self._lib, f"{self.name}_input{number}")(base)
-            self._ffi.memmove(target, x.tobytes(), x.size)
-        code = getattr(self._lib, f"{self.name}_invoke")(base)
+        for (function, _), x in zip(self.program.inputs, inputs, strict=True):
+            self._ffi.memmove(getattr(self._lib, function)(base), x.tobytes(), x.size)
+        code = getattr(self._lib, f"{self.program.name}_invoke")(base)
         if code != 0:
-            msg = f"{self.name}_invoke returned {code}"
+            msg = f"{self.program.name}_invoke returned {code}"
             raise ToolchainError(msg)
-        for number, y in zip(self._numbers(self.output_lens), outputs, strict=True):
-            source = getattr(self._lib, f"{self.name}_output{number}")(base)
+        for (function, _), y in zip(self.program.outputs, outputs, strict=True):
+            source = getattr(self._lib, function)(base)
             y[:] = np.frombuffer(self._ffi.buffer(source, y.size), np.int8)
-
-
-def host_network(folder: Path, graph: Graph, arena_bytes: int) -> HostNetwork:
-    """The generated C of an integer graph, compiled for this machine.
-
-    Raises ToolchainError where no compiler is found or the code does not compile.
-    """
-    return HostNetwork(
-        folder,
-        graph.name,
-        input_lens=[tensor_bytes(graph.by_name[name]) for name in graph.inputs],
-        output_lens=[tensor_bytes(graph.by_name[name]) for name in graph.outputs],
-        arena_bytes=arena_bytes,
-        trace_bytes=sum(tensor_bytes(node) for node in graph.layers),
-    )

@@ -17,7 +17,8 @@ MIN_SAMPLES = 200
 def quantize_input(x: NDArray[np.float32], qparams: QParams) -> NDArray[np.int8]:
     """Real values to the nearest step, clipped to int8: what firmware does to sensor data."""
     steps = np.floor(x.astype(np.float64) / qparams.scale + 0.5) + qparams.zero_point
-    return np.clip(steps, qparams.low, qparams.high).astype(np.int8)
+    clipped: NDArray[np.float64] = np.clip(steps, qparams.low, qparams.high)
+    return clipped.astype(np.int8)
 
 
 def quantize_inputs(graph: Graph, inputs: Sequence[NDArray[np.float32]]) -> Batch:

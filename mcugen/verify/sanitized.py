@@ -97,6 +97,6 @@ class SanitizedNetwork:
 
 
 def _report(text: str) -> list[str]:
-    """A sanitizer's first lines, without addresses of this process and paths of this machine."""
+    """A sanitizer's first lines, with file names instead of paths."""
     lines = [line for line in text.splitlines() if line.strip(" =")][:REPORT_LINES]
     return [re.sub(r"(?:/[^\s/:]+)+/", "", line) for line in lines] or ["the program crashed"]

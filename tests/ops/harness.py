@@ -22,9 +22,10 @@ from mcugen.ir.interp import run
 from mcugen.ops.base import InputS8, IntOp
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.arena import plan_arena
+from mcugen.simulate.program import program_of
 from mcugen.train.forward import forward, to_stored
 from mcugen.verify.compare import compare
-from mcugen.verify.host import host_network
+from mcugen.verify.host import HostNetwork
 from mcugen.verify.inputs import Batch, quantize_inputs, verification_inputs
 
 SAMPLES = 24
@@ -98,7 +99,7 @@ def check_c(compiled: Compilation, inputs: Batch) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_files(folder, compiled.files)
-        with host_network(folder, compiled.graph, compiled.plan.arena_bytes) as network:
+        with HostNetwork(program_of(folder, compiled.graph), compiled.plan.arena_bytes) as network:
             assert compare(compiled.graph, network, inputs).inputs == len(inputs[0])
 
 
@@ -187,7 +188,7 @@ def check_op(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_files(folder, render(view))
-        with host_network(folder, graph, plan.arena_bytes) as network:
+        with HostNetwork(program_of(folder, graph), plan.arena_bytes) as network:
             compare(graph, network, inputs)
 
 

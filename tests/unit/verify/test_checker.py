@@ -16,8 +16,9 @@ from torch import nn
 from mcugen.emit.write import write_files
 from mcugen.errors import MismatchError
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
+from mcugen.simulate.program import program_of
 from mcugen.verify.compare import Verification, compare
-from mcugen.verify.host import host_network
+from mcugen.verify.host import HostNetwork
 from mcugen.verify.inputs import verification_inputs
 from tests.ops.harness import export
 
@@ -38,7 +39,7 @@ def compiled() -> Compilation:
 
 def verify(compiled: Compilation, files: Mapping[str, str], folder: Path) -> Verification:
     write_files(folder, files)
-    with host_network(folder, compiled.graph, compiled.plan.arena_bytes) as network:
+    with HostNetwork(program_of(folder, compiled.graph), compiled.plan.arena_bytes) as network:
         return compare(compiled.graph, network, verification_inputs(compiled.graph))
 
 
@@ -100,7 +101,7 @@ def test_a_wrong_reference_is_caught_too(compiled: Compilation, tmp_path: Path) 
     mutated = graph.with_nodes([*graph.nodes[:-1], replace(last, op=wrong)])
     write_files(tmp_path, compiled.files)
     with (
-        host_network(tmp_path, graph, compiled.plan.arena_bytes) as network,
+        HostNetwork(program_of(tmp_path, graph), compiled.plan.arena_bytes) as network,
         pytest.raises(MismatchError, match=f"layer {last.name}"),
     ):
         compare(mutated, network, verification_inputs(graph))
