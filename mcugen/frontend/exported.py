@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 
 from mcugen.errors import ModelError
+from mcugen.frontend.archive import MAX_BYTES
 from mcugen.frontend.program_text import Text, safe_program, state_name, user_inputs
 from mcugen.frontend.symbols import Bindings, checked_int, size_value, symbol_of
 
@@ -210,6 +211,8 @@ def _view(
         return torch.zeros(sizes, dtype=dtype)
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if (last + 1) * dtype.itemsize > len(data) or len(data) % dtype.itemsize:
+        return None
+    if math.prod(sizes) * dtype.itemsize > MAX_BYTES:  # a stride of 0 repeats what is there
         return None
     flat = torch.frombuffer(bytearray(data), dtype=dtype)
     return flat.as_strided(sizes, strides, offset).contiguous()

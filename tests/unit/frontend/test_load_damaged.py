@@ -152,6 +152,14 @@ def test_archive_that_lies_about_a_weight(pt2: Path, tmp_path: Path) -> None:
     refused(path, r"data/weights/weight_\d+ does not hold \[4\] values")
 
 
+def test_weight_that_repeats_its_bytes_without_end(pt2: Path, tmp_path: Path) -> None:
+    def edit(program: dict[str, Any]) -> None:
+        meta = program["config"]["fc.bias"]["tensor_meta"]
+        meta["sizes"], meta["strides"] = [{"as_int": 1 << 36}], [{"as_int": 0}]
+
+    refused(with_json(pt2, tmp_path / "n.pt2", WEIGHTS, edit), r"does not hold \[68719476736\]")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
