@@ -25,6 +25,8 @@ SANITIZE = (
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
 )
+_LEAN = ("-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+"""What cross GCCs do by themselves."""
 COMPILE_SECONDS = 600
 ERROR_LINES = 12
 
@@ -148,9 +150,10 @@ def _cross_gcc(core: Core) -> CrossCompiler:
 
 def _cross_zig(core: Core) -> CrossCompiler:
     version = run_compiler([*zig_cc()[:-1], "version"]).strip()
+    machine = ("-target", core.zig_target, f"-mcpu={core.zig_cpu}")
     return CrossCompiler(
         title=f"zig cc {version}",
-        command=(*zig_cc(), "-target", core.zig_target, f"-mcpu={core.zig_cpu}", "-ffreestanding"),
+        command=(*zig_cc(), *machine, "-ffreestanding", *_LEAN),
         link_flags=(),
         has_libc=False,
         objdump=None,
@@ -194,7 +197,8 @@ def run_compiler(command: Sequence[str]) -> str:
         msg = f"{command[0]} did not finish within {COMPILE_SECONDS} s"
         raise ToolchainError(msg) from error
     if done.returncode != 0:
-        lines = [f"{Path(command[0]).name} failed with {done.returncode}:", *_errors(done.stderr)]
+        name = "zig cc" if "ziglang" in command else Path(command[0]).name
+        lines = [f"{name} failed with {done.returncode}:", *_errors(done.stderr)]
         raise ToolchainError("\n  ".join(lines))
     return done.stdout
 

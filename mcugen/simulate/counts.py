@@ -98,6 +98,15 @@ def _decode(elf: Elf, core: Core, addresses: Iterable[int]) -> Listing:
     found: dict[int, Instruction] = {}
     for address in addresses:
         for _, _, mnemonic, operands in decoder.disasm_lite(elf.code(address, 4), address, 1):
-            # the one name of a register that binutils does not use
-            found[address] = Instruction(mnemonic, re.sub(r"\bsb\b", "r9", operands))
+            is_relative = _is_riscv(core) and mnemonic.removeprefix("c.").startswith(("b", "j"))
+            text = _as_in_binutils(address, operands, is_relative)
+            found[address] = Instruction(mnemonic, text)
     return found
+
+
+def _as_in_binutils(address: int, operands: str, is_relative: bool) -> str:
+    """Operands with absolute branch targets, and r9 by that name."""
+    if not is_relative:
+        return re.sub(r"\bsb\b", "r9", operands)
+    offset = r"(^|, )(-?(?:0x[0-9a-f]+|[0-9]+))$"
+    return re.sub(offset, lambda m: f"{m[1]}{address + int(m[2], 0):x}", operands)

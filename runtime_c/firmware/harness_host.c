@@ -9,6 +9,17 @@
 #include "harness.h"
 #include "network.h"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ADDRESS_SANITIZER 1
+#endif
+#endif
+
+#if !defined(HAS_ADDRESS_SANITIZER) && !defined(__SANITIZE_ADDRESS__)
+/* zig cc takes -fsanitize=address without a word, and does nothing */
+#error "this compiler has no address sanitizer: use gcc or clang"
+#endif
+
 /** The file `name`, opened once and kept until the program ends. */
 static FILE *opened(FILE **file, const char *name, const char *mode)
 {
