@@ -198,6 +198,13 @@ class _Walker:
         return plain
 
     def _call(self, node: FxNode) -> Any:
+        if reader := _reader_of_old_value(node):
+            self._problem(
+                self._where(node),
+                f"{_key(node.target)} changes in place a tensor of which {reader.name} reads a "
+                "view; use the operator that makes a new tensor",
+            )
+            return _Poison()
         target = node.target
         args = self._resolve(node.args)
         kwargs = self._resolve(node.kwargs)
@@ -279,6 +286,37 @@ def _only_asserts(node: FxNode) -> bool:
     """True for the checks that torch.export leaves beside casts: they return nothing."""
     schema = getattr(node.target, "_schema", None)
     return schema is not None and not schema.returns
+
+
+def _reader_of_old_value(node: FxNode) -> FxNode | None:
+    """Who reads, after an in-place operator, a tensor that shares the changed memory."""
+    if not _overwrites(node):
+        return None
+    family, queue = {node}, list(node.all_input_nodes[:1])
+    while queue:
+        member = queue.pop()
+        if member in family:
+            continue
+        family.add(member)
+        queue.extend(user for user in member.users if _is_view(user))
+        queue.extend(member.all_input_nodes[:1] if _is_view(member) else ())
+    readers = (user for member in family - {node} for user in member.users if user > node)
+    return next((user for user in readers if user not in family), None)
+
+
+def _overwrites(node: FxNode) -> bool:
+    return any(info.is_write for info in _returned_aliases(node))
+
+
+def _is_view(node: FxNode) -> bool:
+    return bool(_returned_aliases(node)) and not _overwrites(node)
+
+
+def _returned_aliases(node: FxNode) -> list[Any]:
+    """How the results of an ATen operator share memory with its operands, from its schema."""
+    schema = getattr(node.target, "_schema", None)
+    returned = [] if schema is None else [result.alias_info for result in schema.returns]
+    return [info for info in returned if info is not None]
 
 
 def _key(target: Any) -> str:
