@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a torch.export archive without torch.export.load, which would run pickles hidden in it."""
+"""Reads torch.export archives without torch.export.load, which would run pickles hidden in them."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,39 +51,46 @@ def read_exported(members: Mapping[str, bytes]) -> Program:
     """
     _check_members(members)
     text = _json(members, "models/model.json")
-    parameters, buffers = _payload(members, "weights"), _payload(members, "constants")
-    return _pinned(text, parameters, buffers)
+    return _program(text, {**_payload(members, "weights"), **_payload(members, "constants")})
 
 
-def pin_dynamic_batch(program: ExportedProgram) -> Program:
-    """The program with its dynamic batch fixed to 1, by way of its text.
+def normalized(program: ExportedProgram) -> Program:
+    """The same program with its dynamic batch pinned to 1 and in float32, by way of its text.
 
-    Raises ModelError where another axis than the batch is dynamic.
+    A program that has both already is returned as it is. Raises ModelError where another axis than
+    the batch is dynamic.
     """
-    held = (*program.state_dict.values(), *program.constants.values())
-    if not all(isinstance(tensor, torch.Tensor) for tensor in held):
+    held = {**program.state_dict, **program.constants}
+    tensors = {name: t for name, t in held.items() if isinstance(t, torch.Tensor)}
+    values = [node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"]
+    inputs = [value for value in values if isinstance(value, torch.Tensor)]
+    sizes = [size for value in inputs for size in value.shape]
+    if not other_floats(inputs) and not any(isinstance(size, torch.SymInt) for size in sizes):
+        return Program(program=program)
+    if len(tensors) < len(held):
         msg = "the program holds constants that are no tensors"
         raise ModelError(msg)
-    data = serialize.serialize(
-        program,
-        serialize_state_dict=False,
-        serialize_constants=False,
-        serialize_example_inputs=False,
-    )
-    constants = {k: v for k, v in program.constants.items() if isinstance(v, torch.Tensor)}
-    return _pinned(json.loads(data.exported_program), program.state_dict, constants)
+    text = json.loads(serialize.serialize(program).exported_program)
+    return _program(text, tensors)
 
 
-def _pinned(text: Text, state: Tensors, constants: Tensors) -> Program:
+def other_floats(tensors: Iterable[torch.Tensor]) -> tuple[str, ...]:
+    """A warning if some of the tensors are of another float type than float32, else nothing."""
+    others = (torch.float16, torch.bfloat16, torch.float64)
+    found = sorted({str(t.dtype).removeprefix("torch.") for t in tensors if t.dtype in others})
+    return (f"tensors of type {', '.join(found)} are taken as float32",) if found else ()
+
+
+def _program(text: Text, held: Tensors) -> Program:
     bindings, warnings = _batch_bindings(user_inputs(text), text["range_constraints"])
     safe = safe_program(text, bindings)
-    _check_held(safe, {**state, **constants})
+    parameters, others = _sorted_by_kind(safe, held)
     described = serialize._bytes_to_dataclass(schema.ExportedProgram, json.dumps(safe).encode())
     program = serialize.ExportedProgramDeserializer().deserialize(
-        described, dict(state), dict(constants), None
+        described, parameters, others, None
     )
     _check_sizes(program)
-    return Program(program=program, warnings=warnings)
+    return Program(program=program, warnings=(*warnings, *other_floats(held.values())))
 
 
 class _SizeCheck(torch.fx.Interpreter):
@@ -198,7 +205,7 @@ def _tensor(members: Mapping[str, bytes], folder: str, entry: Text) -> torch.Ten
     if tensor is None:
         msg = f"the archive is damaged: {path} does not hold {sizes} values of {dtype}"
         raise ModelError(msg)
-    return torch.nn.Parameter(tensor, requires_grad=False) if entry["is_param"] else tensor
+    return tensor
 
 
 def _view(
@@ -218,17 +225,32 @@ def _view(
     return flat.as_strided(sizes, strides, offset).contiguous()
 
 
-def _check_held(program: Mapping[str, Any], held: Tensors) -> None:
-    """Every parameter, buffer and constant is there, of the shape that the graph says."""
+def _sorted_by_kind(
+    program: Mapping[str, Any], held: Tensors
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """What the graph reads: parameters and persistent buffers; all other constants."""
     module = program["graph_module"]
+    state: dict[str, torch.Tensor] = {}
+    others: dict[str, torch.Tensor] = {}
     for spec in module["signature"]["input_specs"]:
         [(kind, entry)] = spec.items()
         if kind == "user_input":
             continue
         name = entry[f"{kind}_name"]
-        meta = module["graph"]["tensor_values"][entry["arg"]["name"]]
-        shape = tuple(size["as_int"] for size in meta["sizes"])
-        if name not in held or tuple(held[name].shape) != shape:
-            got = list(held[name].shape) if name in held else "nothing"
-            msg = f"the archive is damaged: {name} should be {list(shape)}, it holds {got}"
-            raise ModelError(msg)
+        sizes = module["graph"]["tensor_values"][entry["arg"]["name"]]["sizes"]
+        tensor = _checked_shape(name, held, [size["as_int"] for size in sizes])
+        if kind == "parameter":
+            state[name] = torch.nn.Parameter(tensor, requires_grad=False)
+        else:
+            (state if entry.get("persistent") else others)[name] = tensor
+    return state, others
+
+
+def _checked_shape(name: str, held: Tensors, shape: list[int]) -> torch.Tensor:
+    tensor = held.get(name)
+    if tensor is None or list(tensor.shape) != shape:
+        got = "nothing" if tensor is None else list(tensor.shape)
+        msg = f"the archive is damaged: {name} should be {shape}, it holds {got}"
+        raise ModelError(msg)
+    tensor = tensor.detach()
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -18,7 +18,7 @@ from torch.export.graph_signature import InputKind
 
 from mcugen.errors import ModelError
 from mcugen.frontend.archive import EXPORT_RECIPE, ModelFile, read_model_file, repacked
-from mcugen.frontend.exported import Program, pin_dynamic_batch, read_exported
+from mcugen.frontend.exported import Program, normalized, read_exported
 from mcugen.frontend.modules import export_module, first_line
 from mcugen.frontend.pickles import check_written_by_torch, foreign_names
 from mcugen.frontend.program_text import EVAL_FIRST
@@ -117,9 +117,7 @@ def _unpickle(stream: io.BytesIO, path: Path) -> object:
 
 def _load_object(model: nn.Module | ExportedProgram, options: LoadOptions) -> tuple[Program, str]:
     if isinstance(model, ExportedProgram):
-        sizes = [size for value in _inputs(model).values() for size in value.shape]
-        dynamic = any(isinstance(size, torch.SymInt) for size in sizes)
-        return pin_dynamic_batch(model) if dynamic else Program(program=model), "exported program"
+        return normalized(model), "exported program"
     if isinstance(model, torch.jit.ScriptModule):
         return convert_script(model, options.input_shapes), "TorchScript"
     if isinstance(model, nn.Module):

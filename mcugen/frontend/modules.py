@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,10 +12,10 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from mcugen.errors import ModelError
-from mcugen.frontend.exported import Program
+from mcugen.frontend.exported import Program, other_floats
 from mcugen.ir.graph import Shape
 
-_NOT_FLOAT32 = (torch.float16, torch.bfloat16, torch.float64)
+_MAX_VALUES = 1 << 28  # of an input
 
 
 def export_module(module: nn.Module, shapes: Sequence[Shape] | None) -> Program:
@@ -33,6 +34,10 @@ def export_module(module: nn.Module, shapes: Sequence[Shape] | None) -> Program:
 
 def required_shapes(shapes: Sequence[Shape] | None) -> Sequence[Shape]:
     """The shapes, or ModelError that asks for them."""
+    for shape in shapes or ():
+        if min(shape, default=0) < 1 or math.prod(shape) > _MAX_VALUES:
+            msg = f"--input-shape {','.join(map(str, shape))} is no shape of a network's input"
+            raise ModelError(msg)
     if shapes:
         return shapes
     msg = (
@@ -75,11 +80,8 @@ def _float_copy(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
             "torch.export.export(model.eval(), inputs) instead"
         )
         raise ModelError(msg) from error
-    held = [*own.parameters(), *own.buffers()]
-    kinds = sorted({str(t.dtype).removeprefix("torch.") for t in held if t.dtype in _NOT_FLOAT32})
-    if not kinds:
-        return own, ()
-    return own.float(), (f"weights of type {', '.join(kinds)} are taken as float32",)
+    warnings = other_floats([*own.parameters(), *own.buffers()])
+    return own.float() if warnings else own, warnings
 
 
 def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:

@@ -3,8 +3,8 @@
 
 torch's own reader evaluates expressions, imports modules and compiles names that it finds in this
 text. So the text is taken apart, and only what is on a list here goes into the new one: ATen
-operators, identifiers, numbers, and where each node comes from. Symbols are bound to numbers on the
-way, so a dynamic batch becomes 1.
+operators, identifiers, numbers, and where each node comes from. On the way symbols are bound to
+numbers, so a dynamic batch becomes 1, and all float types become float32.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _FRAME = re.compile(r'File "([^"\n]{1,500})", line (\d{1,7})')
 _STACK_ITEM = re.compile(r"([A-Za-z0-9_.@]*),([A-Za-z0-9_.]*),[^;]*")
 _SYMBOLIC = ("as_sym_int", "as_sym_bool", "as_sym_float")
 _STRIDED = 7
+_FLOAT, _OTHER_FLOATS = 7, (6, 8, 13)  # float32; half, double and bfloat16
 _CPU = {"type": "cpu", "index": None}
 
 EVAL_FIRST = "call model.eval() before exporting"
@@ -117,12 +118,12 @@ class _Rewriter:
         }
 
     def tensor(self, value: Text) -> dict[str, Any]:
-        """A tensor's dtype and sizes, on the CPU."""
+        """A tensor's dtype and sizes, on the CPU, every float type as float32."""
         if value["layout"] != _STRIDED:
             msg = "sparse tensors cannot be compiled; call to_dense() before exporting"
             raise ModelError(msg)
         return {
-            "dtype": checked_int(value["dtype"]),
+            "dtype": _dtype(value["dtype"]),
             "sizes": [{"as_int": size_value(s, self.bindings)} for s in value["sizes"]],
             "requires_grad": False,
             "device": _CPU,
@@ -282,6 +283,11 @@ def _list_of(convert: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
     return lambda values: [convert(value) for value in values]
 
 
+def _dtype(value: object) -> int:
+    code = checked_int(value)
+    return _FLOAT if code in _OTHER_FLOATS else code
+
+
 def _integer(value: object) -> int:
     """Any int64, as a slice to the end has the largest."""
     if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63:
@@ -323,7 +329,7 @@ _ARGUMENTS: dict[str, Callable[[Any], Any]] = {
     "as_bool": bool,
     "as_bools": _list_of(bool),
     "as_string": _word,
-    "as_scalar_type": checked_int,
+    "as_scalar_type": _dtype,
     "as_memory_format": checked_int,
     "as_layout": checked_int,
     "as_device": lambda _: _CPU,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,7 +16,7 @@ from torch.jit._fuser import optimized_execution
 from mcugen.errors import ModelError
 from mcugen.frontend.archive import repacked
 from mcugen.frontend.aten_safety import computes_only
-from mcugen.frontend.exported import Program
+from mcugen.frontend.exported import Program, other_floats
 from mcugen.frontend.modules import first_line, required_shapes, run_once
 from mcugen.ir.graph import Shape
 
@@ -57,7 +58,9 @@ def convert_torchscript(members: Mapping[str, bytes], shapes: Sequence[Shape] | 
 def convert_script(script: torch.jit.ScriptModule, shapes: Sequence[Shape] | None) -> Program:
     """The program of a loaded ScriptModule."""
     wanted = required_shapes(shapes)
-    module = script.eval().float()
+    module = copy.deepcopy(script).eval()
+    warnings = other_floats(module.state_dict().values())
+    module.float()
     _check_graph(module)
     inputs = tuple(torch.zeros(shape) for shape in wanted)
     # The optimizing executor would run fused kernels that no trace sees.
@@ -65,7 +68,7 @@ def convert_script(script: torch.jit.ScriptModule, shapes: Sequence[Shape] | Non
         run_once(module.forward, inputs)
         program = _exported(module, inputs)
     _name_weights(program, module.state_dict())
-    return Program(program=program)
+    return Program(program=program, warnings=warnings)
 
 
 def _check_graph(module: torch.jit.ScriptModule) -> None:

@@ -95,9 +95,26 @@ def test_other_float_types_become_float32(dtype: torch.dtype) -> None:
     net = small_net().to(dtype)
     loaded = load(net, WITH_SHAPE)
     name = str(dtype).removeprefix("torch.")
-    assert loaded.warnings == (f"weights of type {name} are taken as float32",)
+    assert loaded.warnings == (f"tensors of type {name} are taken as float32",)
     assert next(net.parameters()).dtype == dtype
     check_same(loaded, net.float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("as_file", [False, True])
+def test_programs_of_other_float_types_become_float32(
+    dtype: torch.dtype, as_file: bool, tmp_path: Path
+) -> None:
+    class Cast(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = self[0](x)
+            return scores.to(dtype)
+
+    net = Cast(small_net()).to(dtype).eval()
+    program = torch.export.export(net, (torch.zeros(SHAPE, dtype=dtype),))
+    loaded = load(saved(program, tmp_path / "n.pt2") if as_file else program, PLAIN)
+    assert "are taken as float32" in loaded.warnings[0]
+    check_same(loaded, small_net().to(dtype).float())
 
 
 def test_compiled_module_is_unwrapped(net: SmallNet) -> None:
@@ -195,6 +212,12 @@ def test_wrong_shape_tells_what_failed(
     model = net if kind == "module" else request.getfixturevalue(kind)
     with pytest.raises(ModelError, match=r"does not run on float32 input of shape \[1, 1, 7, 7\]"):
         load(model, LoadOptions(input_shapes=((1, 1, 7, 7),)))
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1, -1), (1 << 15, 1 << 15)])
+def test_impossible_shapes(shape: tuple[int, ...], net: SmallNet) -> None:
+    with pytest.raises(ModelError, match=r"is no shape of a network's input"):
+        load(net, LoadOptions(input_shapes=(shape,)))
 
 
 def test_wrong_number_of_inputs(net: SmallNet) -> None:

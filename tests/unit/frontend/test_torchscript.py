@@ -75,11 +75,12 @@ def test_non_finite_weight_is_named(path: Path, tmp_path: Path) -> None:
         load(tmp_path / "n.pt", LoadOptions(input_shapes=(SHAPE,)))
 
 
-def test_half_network_is_taken_as_float(tmp_path: Path) -> None:
-    script = torch.jit.script(nn.Linear(4, 2).half())
-    script.save(str(tmp_path / "n.pt"))  # type: ignore[no-untyped-call]
-    program = load(tmp_path / "n.pt", LoadOptions(input_shapes=((1, 4),))).program
-    assert {t.dtype for t in program.state_dict.values()} == {torch.float32}
+def test_half_network_is_taken_as_float_and_left_as_it_is() -> None:
+    script = torch.jit.script(nn.Sequential(nn.Linear(4, 2), nn.Dropout()).half())
+    loaded = load(script, LoadOptions(input_shapes=((1, 4),)))
+    assert loaded.warnings == ("tensors of type float16 are taken as float32",)
+    assert {t.dtype for t in loaded.program.state_dict.values()} == {torch.float32}
+    assert script.training and {t.dtype for t in script.parameters()} == {torch.float16}
 
 
 @pytest.mark.parametrize("batch", [1, 8])
