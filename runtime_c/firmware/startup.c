@@ -58,6 +58,11 @@ __attribute__((used)) void reset(void)
     for (volatile uint32_t *target = &bss_start; target < &bss_end; target++) {
         *target = 0;
     }
+#if defined(__arm__) && !defined(__ARM_FEATURE_UNALIGNED)
+    /* CCR.UNALIGN_TRP: a Cortex-M0+ faults on what the simulated Cortex-M3 would do */
+    *(volatile uint32_t *)0xE000ED14 |= 1u << 3;
+    __asm volatile("dsb\n isb\n");
+#endif
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     /* CPACR: full access to the floating-point and vector unit */
     *(volatile uint32_t *)0xE000ED88 |= 0xFu << 20;

@@ -78,6 +78,22 @@ def test_an_access_to_nowhere_is_an_error(chosen: Chosen, tmp_path: Path) -> Non
         run_tiny(chosen, tmp_path, access)
 
 
+UNALIGNED = ("return 0;", "return *(volatile int32_t *)(base + 1) == 0x7fffffff;")
+
+
+@on([("qemu", "cortex-m0plus"), ("unicorn", "cortex-m0plus")])
+def test_an_unaligned_access_is_an_error_on_the_smallest_core(
+    chosen: Chosen, tmp_path: Path
+) -> None:
+    with pytest.raises(MismatchError, match="the core stopped with a fault"):
+        run_tiny(chosen, tmp_path, UNALIGNED)
+
+
+@on([("qemu", "cortex-m4")])
+def test_an_unaligned_access_is_none_on_a_larger_core(chosen: Chosen, tmp_path: Path) -> None:
+    run_tiny(chosen, tmp_path, UNALIGNED)
+
+
 @on(FIRST_OF_EACH)
 def test_a_program_that_does_not_end_is_an_error(chosen: Chosen, tmp_path: Path) -> None:
     endless = ("return 0;", 'for (;;) { __asm volatile(""); }')
