@@ -81,7 +81,7 @@ def test_an_access_to_nowhere_is_an_error(chosen: Chosen, tmp_path: Path) -> Non
 UNALIGNED = ("return 0;", "return *(volatile int32_t *)(base + 1) == 0x7fffffff;")
 
 
-@on([("qemu", "cortex-m0plus"), ("unicorn", "cortex-m0plus")])
+@on([("qemu", "cortex-m0plus")])
 def test_an_unaligned_access_is_an_error_on_the_smallest_core(
     chosen: Chosen, tmp_path: Path
 ) -> None:
