@@ -27,7 +27,7 @@ _MODES = {INPUTS: "rb", RESULTS: "wb"}
 
 
 class UnicornEngine:
-    """unicorn with the core's memories. It lets a Cortex-M0+ do unaligned accesses; QEMU does not."""
+    """unicorn with the core's memories; unlike QEMU it lets a Cortex-M0+ do unaligned accesses."""
 
     def __init__(self, core: Core) -> None:
         """Nothing is started yet."""
