@@ -35,8 +35,8 @@ typedef struct {
     int32_t pad_value;
     const int8_t *weight; /* [out_ch, kernel_h, kernel_w, group_in_ch] */
     const int32_t *bias;  /* [row classes, col_classes, out_ch] */
-    const uint8_t *row_class; /* [out_h], null where the bias is the same everywhere */
-    const uint8_t *col_class; /* [out_w], null likewise */
+    const uint16_t *row_class; /* [out_h], null where the bias is the same everywhere */
+    const uint16_t *col_class; /* [out_w], null likewise */
     int32_t col_classes;
     const int32_t *multiplier; /* [out_ch] */
     const uint8_t *shift;      /* [out_ch] */
@@ -64,8 +64,8 @@ typedef struct {
     int32_t pad_value;
     const int8_t *weight; /* [kernel_h, kernel_w, ch] */
     const int32_t *bias;  /* [row classes, col_classes, ch] */
-    const uint8_t *row_class;
-    const uint8_t *col_class;
+    const uint16_t *row_class;
+    const uint16_t *col_class;
     int32_t col_classes;
     const int32_t *multiplier; /* [ch] */
     const uint8_t *shift;      /* [ch] */
@@ -76,8 +76,8 @@ typedef struct {
 } mcugen_depthwise_s8_params_t;
 
 /** The biases of output pixel (y, x): those of its row and column class. */
-static inline const int32_t *mcugen_conv_bias(const int32_t *bias, const uint8_t *row_class,
-                                              const uint8_t *col_class, int32_t col_classes,
+static inline const int32_t *mcugen_conv_bias(const int32_t *bias, const uint16_t *row_class,
+                                              const uint16_t *col_class, int32_t col_classes,
                                               int32_t out_ch, int32_t y, int32_t x)
 {
     if (row_class == NULL) {

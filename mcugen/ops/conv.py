@@ -291,7 +291,7 @@ def bias_classes(
     )
     tables = (
         ConstTable(suffix="bias", values=compact.astype(np.int32), comment="[row, col, ch]"),
-        ConstTable(suffix="row_class", values=row_class.astype(np.uint8), comment="[out_h]"),
-        ConstTable(suffix="col_class", values=col_class.astype(np.uint8), comment="[out_w]"),
+        ConstTable(suffix="row_class", values=row_class.astype(np.uint16), comment="[out_h]"),
+        ConstTable(suffix="col_class", values=col_class.astype(np.uint16), comment="[out_w]"),
     )
     return fields, tables

@@ -19,6 +19,9 @@ from mcugen.ops.base import Interval, IntOp
 from mcugen.ops.channels import PINNED, ChannelLinks, Kept
 
 Mask = NDArray[np.bool_]
+# A value that differs by place makes the next bias do so too: one for each class of rows and
+# columns. Borders are worth it, a constant picture is not.
+MAX_CHANGES = 16
 
 
 def run(graph: Graph) -> Graph:
@@ -49,9 +52,18 @@ def _channels(node: Node) -> int:
 
 
 def _constant_channels(interval: Interval) -> Mask:
-    """Channels whose every element can take one value only, which may differ by place."""
-    low, high = interval
-    return np.all((low == high).reshape(-1, low.shape[-1] if low.ndim else 1), axis=0)
+    """Channels whose every element can take one value only.
+
+    It may differ by place, but change at most MAX_CHANGES times along each axis.
+    """
+    low, high = (np.atleast_1d(end) for end in interval)
+    places = tuple(range(low.ndim - 1))
+    constant: Mask = np.all(low == high, axis=places)
+    for axis in places:
+        others = tuple(place for place in places if place != axis)
+        changes = np.any(np.diff(low, axis=axis) != 0, axis=others)
+        constant &= changes.sum(axis=0) <= MAX_CHANGES
+    return constant
 
 
 def _links(graph: Graph, node: Node) -> ChannelLinks | None:
@@ -79,11 +91,13 @@ def _needed_channels(
 
 
 def _read_channels(link: ChannelLinks, position: int, wanted: Mask) -> Mask:
-    reads = link.reads[position]
-    if reads is not None:
-        return np.any(reads[wanted], axis=0)
-    ids = link.inputs[position]
-    return (ids == PINNED) | np.isin(ids, link.output[wanted])
+    reads, ids = link.reads[position], link.inputs[position]
+    read: Mask = (
+        (ids == PINNED) | np.isin(ids, link.output[wanted])
+        if reads is None
+        else np.any(reads[wanted], axis=0)
+    )
+    return read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -170,9 +184,7 @@ def _tensors(
     yield node.name, link.output
 
 
-def _rebuild(
-    graph: Graph, intervals: Mapping[str, Interval], removed: Mapping[str, Mask]
-) -> Graph:
+def _rebuild(graph: Graph, intervals: Mapping[str, Interval], removed: Mapping[str, Mask]) -> Graph:
     kept = {name: np.flatnonzero(~mask) for name, mask in removed.items()}
     nodes = []
     for node in graph.nodes:

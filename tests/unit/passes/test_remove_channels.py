@@ -109,3 +109,36 @@ def test_an_operator_that_cannot_be_cut_keeps_its_operands_channels() -> None:
     inputs = verification_inputs(whole.graph, minimum=20)
     for got, want in zip(run(cut.graph, inputs), run(whole.graph, inputs), strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_more_than_256_classes_of_biases_are_kept_apart_in_c() -> None:
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(2, 3, 1), nn.Conv2d(3, 2, (301, 1), padding=(150, 0))
+    first.weight.data[0] = 0
+    module = nn.Sequential(first, second)
+    graph = export(module, (1, 2, 320, 2))
+    x = np.random.default_rng(0).normal(size=(4, 320, 2, 2)).astype(np.float32)
+    compiled = compile_graph(graph, [x], CompileOptions())
+    bias = compiled.graph.layers[-1].op.bias  # type: ignore[union-attr]
+    assert len(np.unique(bias, axis=0)) > 256
+    check_c(compiled, verification_inputs(compiled.graph, minimum=20))
+
+
+class WithPicture(nn.Module):
+    """A constant picture as further channels of a layer's input."""
+
+    picture: torch.Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 1), nn.Conv2d(5, 4, 3, padding=1)
+        self.register_buffer("picture", torch.randn(1, 2, size, size))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return cast("torch.Tensor", self.second(torch.cat([self.first(x), self.picture], 1)))
+
+
+def test_a_constant_picture_does_not_become_a_bias_for_each_pixel() -> None:
+    torch.manual_seed(0)
+    cut, whole = compile_both(WithPicture(size=32), size=32)
+    assert cost_of(cut.graph) == cost_of(whole.graph)
