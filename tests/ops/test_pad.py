@@ -117,7 +117,7 @@ class Padded(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.head, self.tail = conv(2, 4, 3, dead=[0, 2]), conv(7, 3, 3)
+        self.head, self.tail = conv(2, 4, 3, dead=[1, 2]), conv(7, 3, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         padded = functional.pad(self.head(x), (1, 2, 0, 1, 1, 2), value=0.5)
