@@ -18,8 +18,8 @@ from mcugen.simulate.elf import Elf
 from mcugen.simulate.engine import SECONDS, Engine, Marks, engine_for
 from mcugen.simulate.firmware import Firmware, compile_firmware
 from mcugen.simulate.program import RESULTS, Program
+from mcugen.simulate.size import TEST_PROGRAM, linked_size
 
-TEST_PROGRAM = ("profile_main.c", "trace_mark.c")
 EDGE = "mcugen_trace"
 NOT_THE_NETWORK = ("main", EDGE)
 MARKED = ["-include", str(data_dir("runtime_c") / "firmware" / "layer_marks.h")]
@@ -69,16 +69,16 @@ def profile_target(program: Program, core: Core, seconds: float = SECONDS) -> Pr
         # the last phase, from the last layer's end to the test program, computes nothing
         *layers, _ = _count(_compile(program, core, marked, MARKED), engine, seconds, layers=count)
         stack, checksum = struct.unpack("<2I", (plain / RESULTS).read_bytes())
-        elf, empty = firmware.link()[1], firmware.link_without_network()
+        size = linked_size(firmware)
     return Profile(
         engine=engine.title,
-        compiler=firmware.compiler.title,
+        compiler=size.compiler,
         instructions=total.instructions,
         cycles=total.cycles,
         layers=tuple(layers),
         stack_bytes=stack,
-        flash_bytes=elf.flash_bytes - empty.flash_bytes,
-        static_ram_bytes=elf.ram_bytes - empty.ram_bytes,
+        flash_bytes=size.flash_bytes,
+        static_ram_bytes=size.static_ram_bytes,
         checksum=checksum,
     )
 
