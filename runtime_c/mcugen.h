@@ -11,7 +11,7 @@
 
 #define MCUGEN_RUNTIME_ABI 1
 
-/* Loops that must not be unrolled or inlined at each call carry this, where the compiler knows it. */
+/* For functions that must stay functions, where the compiler can be told. */
 #if defined(__GNUC__)
 #define MCUGEN_NOINLINE __attribute__((noinline))
 #else

@@ -11,10 +11,10 @@ MAX_NAME = 48
 
 _KEYWORDS = """
     auto break case char const continue default do double else enum extern float for goto if inline
-    int long register restrict return short signed sizeof static struct switch typedef union unsigned
-    void volatile while asm bool catch class delete explicit export false friend mutable namespace
-    new operator private protected public template this throw true try typeid typename using virtual
-    and or not xor bitand bitor compl main mcugen
+    int long register restrict return short signed sizeof static struct switch typedef union
+    unsigned void volatile while asm bool catch class delete explicit export false friend mutable
+    namespace new operator private protected public template this throw true try typeid typename
+    using virtual and or not xor bitand bitor compl main mcugen
 """
 # NAME.h must not hide a header of the C library, nor the library's target one of CMake's own
 _HEADERS = """

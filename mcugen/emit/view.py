@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mcugen
-from mcugen.emit import literals
+from mcugen.emit import layout, literals
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import ConstTable, IntOp, KernelCall
 from mcugen.plan.arena import Plan
@@ -23,8 +23,8 @@ from mcugen.plan.lifetimes import in_flash
 class TableView:
     """One constant array."""
 
-    comment: str
-    declaration: str  # "static const int8_t fc1_weight[16000]"
+    comment: str  # "/* fc1: weight [out_ch, in_ch] = [10, 1600] */"
+    head: str  # "static const int8_t net_fc1_weight[16000] = {"
     rows: str
 
 
@@ -32,7 +32,7 @@ class TableView:
 class ParamsView:
     """One parameter struct with its designated initialisers."""
 
-    declaration: str
+    head: str  # "static const mcugen_table_s8_params_t net_gelu_params = {"
     fields: tuple[str, ...]
 
 
@@ -49,14 +49,16 @@ class LayerView:
 class TensorView:
     """An input or output of the C API."""
 
-    macro: str  # "INPUT", or "INPUT0" where there are several
-    function: str  # "input"
-    number: str  # "" or "0"
+    title: str  # "Input", or "Input 0" where there are several
+    name: str  # "input" or "input0"
+    macro: str  # "INPUT" or "INPUT0"
     length: int
     scale: str
     zero_point: str
-    layout: str  # "[28, 28, 1], axes (1, 2, 0) of the model's own tensor"
-    pointer: str  # "base + 784"
+    real_range: str  # "-1.5 to 2.25"
+    layout: str  # "[28, 28, 1], height, width, channel (NHWC)"
+    pointer: str  # "&base[784]"
+    copy: str  # the line of the run function that copies it in or out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class NetworkView:
 
     name: str
     upper: str
+    private: str  # what the names of static functions and constants begin with
     tool_version: str
     digest: str
     runtime_abi: int
@@ -73,12 +76,18 @@ class NetworkView:
     macs: int
     inputs: tuple[TensorView, ...]
     outputs: tuple[TensorView, ...]
-    run_arguments: str
+    run_declaration: str
+    run_head: str
     run_null_check: str
     headers: tuple[str, ...]
     tables: tuple[TableView, ...]
     params: tuple[ParamsView, ...]
     layers: tuple[LayerView, ...]
+
+    @property
+    def tensors(self) -> tuple[TensorView, ...]:
+        """Inputs, then outputs."""
+        return (*self.inputs, *self.outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +99,9 @@ class LayerCalls:
 
 
 RUNTIME_ABI = 1
+# With this, the builder's limit on layer names and the names of tables, no line with a name in it
+# is longer than 100 columns.
+MAX_PREFIX = 28
 
 
 def layer_calls(graph: Graph) -> tuple[LayerCalls, ...]:
@@ -103,10 +115,15 @@ def layer_calls(graph: Graph) -> tuple[LayerCalls, ...]:
 
 
 def digest_of(graph: Graph, layers: Sequence[LayerCalls], options: str) -> str:
-    """Sixteen hexadecimal digits that change with any weight, shape or option."""
+    """Sixteen hexadecimal digits that change with any weight, connection, shape or option."""
     sha = hashlib.sha256(f"{mcugen.__version__} {graph.name} {options}".encode())
+    sha.update(repr((graph.inputs, graph.input_layouts)).encode())
+    sha.update(repr((graph.outputs, graph.output_layouts)).encode())
+    for node in graph.nodes:
+        sha.update(repr((node.name, node.op.kind, node.inputs, node.shape, node.qparams)).encode())
+        if in_flash(node):
+            sha.update(_flash_values(node).tobytes())
     for layer in layers:
-        sha.update(f"{layer.node.name} {layer.node.shape} {layer.node.qparams}".encode())
         for call in layer.calls:
             sha.update(repr((call.function, call.fields)).encode())
             for table in call.tables:
@@ -118,22 +135,27 @@ def network_view(
     graph: Graph, layers: Sequence[LayerCalls], plan: Plan, macs: int, options: str
 ) -> NetworkView:
     """Everything the templates print for one network."""
-    tables = _Tables(graph.name)
-    constants = {node.name: tables.add_constant(node) for node in graph.nodes if in_flash(node)}
-    params = [
-        _params(graph.name, _call_name(layer, i), call, tables, layer.node.name)
-        for layer in layers
-        for i, call in enumerate(layer.calls)
-    ]
+    private = graph.name[:MAX_PREFIX].rstrip("_")
+    names = _Names(private)
+    tables = _Tables(names)
     pointers = {
-        node.name: constants.get(node.name) or f"base + {plan.offsets[node.name]}"
+        node.name: tables.add_constant(node)
+        if in_flash(node)
+        else f"&base[{plan.offsets[node.name]}]"
         for node in graph.nodes
     }
-    inputs = _tensors(graph, "input", graph.inputs, graph.input_layouts, pointers)
-    outputs = _tensors(graph, "output", graph.outputs, graph.output_layouts, pointers)
+    params: list[ParamsView] = []
+    views = [
+        _layer(k, layer, _params(layer, names, tables, params), pointers, plan, graph)
+        for k, layer in enumerate(layers)
+    ]
+    inputs = _tensors(graph, "input", graph.inputs, graph.input_layouts, pointers, private)
+    outputs = _tensors(graph, "output", graph.outputs, graph.output_layouts, pointers, private)
+    arguments = _run_arguments(inputs, outputs)
     return NetworkView(
         name=graph.name,
         upper=graph.name.upper(),
+        private=private,
         tool_version=mcugen.__version__,
         digest=digest_of(graph, layers, options),
         runtime_abi=RUNTIME_ABI,
@@ -142,20 +164,39 @@ def network_view(
         macs=macs,
         inputs=inputs,
         outputs=outputs,
-        run_arguments=_run_arguments(inputs, outputs),
-        run_null_check=" || ".join(f"({_argument(t)} == NULL)" for t in (*inputs, *outputs)),
+        run_declaration=layout.call(f"int {graph.name}_run", arguments, ";"),
+        run_head=layout.call(f"int {graph.name}_run", arguments, ""),
+        run_null_check=_null_check([*(t.name for t in (*inputs, *outputs)), "arena"]),
         headers=tuple(sorted({call.header for layer in layers for call in layer.calls})),
         tables=tuple(tables.views),
         params=tuple(params),
-        layers=tuple(_layer(k, layer, pointers, plan, graph) for k, layer in enumerate(layers)),
+        layers=tuple(views),
     )
+
+
+class _Names:
+    """The names of static constants, each given once."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self._taken: set[str] = set()
+
+    def claim(self, owner: str, part: str) -> str:
+        """`prefix_owner_part`, with a number where that is another's: `up_row` has a weight too."""
+        base = name = f"{self.prefix}_{owner}_{part}"
+        count = 1
+        while name in self._taken:
+            count += 1
+            name = f"{base}_{count}"
+        self._taken.add(name)
+        return name
 
 
 class _Tables:
     """Constant arrays, each distinct content once: shared weights share their table."""
 
-    def __init__(self, network: str) -> None:
-        self.network = network
+    def __init__(self, names: _Names) -> None:
+        self.names = names
         self.views: list[TableView] = []
         self.total_bytes = 0
         self._known: dict[tuple[str, bytes], str] = {}
@@ -165,36 +206,49 @@ class _Tables:
         values = np.ascontiguousarray(table.values)
         key = (values.dtype.name, values.tobytes())
         if key not in self._known:
-            name = f"{self.network}_{owner}_{table.suffix}"
+            name = self.names.claim(owner, table.suffix)
             self._known[key] = name
-            self._print(name, values, table.comment)
+            self._print(name, f"{owner}: {table.suffix} {table.comment}".rstrip(), values)
         return self._known[key]
 
     def add_constant(self, node: Node) -> str:
         """A constant tensor of the graph."""
-        values = np.asarray(node.op.flash_values, np.int8)  # type: ignore[union-attr]
-        shape = ", ".join(map(str, node.shape))
-        return self.add(node.name, ConstTable(suffix="values", values=values, comment=f"[{shape}]"))
+        table = ConstTable(suffix="values", values=_flash_values(node), comment="")
+        return self.add(node.name, table)
 
-    def _print(self, name: str, values: NDArray[np.generic], comment: str) -> None:
-        shape = " x ".join(map(str, values.shape))
-        kind = literals.array_type(values)
+    def _print(self, name: str, title: str, values: NDArray[np.generic]) -> None:
         self.total_bytes += values.nbytes
+        kind = f"static const {literals.array_type(values)}"
         self.views.append(
             TableView(
-                comment=f"{comment}: {shape}",
-                declaration=f"static const {kind} {name}[{values.size}]",
+                comment=layout.comment(f"{title} = {'x'.join(map(str, values.shape))}"),
+                head=layout.definition(kind, f"{name}[{values.size}]"),
                 rows=literals.array_rows(values),
             )
         )
 
 
-def _call_name(layer: LayerCalls, index: int) -> str:
-    # two underscores stand in no layer's name, so this meets no other layer
-    return layer.node.name if len(layer.calls) == 1 else f"{layer.node.name}__{index}"
+def _flash_values(node: Node) -> NDArray[np.int8]:
+    values = np.asarray(node.op.flash_values, np.int8)  # type: ignore[union-attr]
+    return values.reshape(node.shape)
 
 
-def _params(network: str, name: str, call: KernelCall, tables: _Tables, owner: str) -> ParamsView:
+def _params(
+    layer: LayerCalls, names: _Names, tables: _Tables, views: list[ParamsView]
+) -> tuple[str, ...]:
+    """The names of the parameter structs of a layer's calls, which are appended to `views`."""
+    found = []
+    for i, call in enumerate(layer.calls):
+        part = "params" if len(layer.calls) == 1 else f"params{i}"
+        name = names.claim(layer.node.name, part)
+        kind = f"static const {call.function}_params_t"
+        fields = _fields(call, tables, layer.node.name)
+        views.append(ParamsView(head=layout.definition(kind, name), fields=fields))
+        found.append(name)
+    return tuple(found)
+
+
+def _fields(call: KernelCall, tables: _Tables, owner: str) -> tuple[str, ...]:
     names = {table.suffix: tables.add(owner, table) for table in call.tables}
 
     def text(value: int | str | None) -> str:
@@ -202,17 +256,14 @@ def _params(network: str, name: str, call: KernelCall, tables: _Tables, owner: s
             return "NULL"
         return names[value] if isinstance(value, str) else literals.integer(value)
 
-    return ParamsView(
-        declaration=f"static const {call.function}_params_t {network}_{name}_params",
-        fields=_members([(field, text(value)) for field, value in call.fields]),
-    )
+    return _members([(field, text(value)) for field, value in call.fields])
 
 
 def _members(fields: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Designated initialisers; `rows.len` is in a nested struct, which C++ wants in braces."""
     members = []
     for outer, group in groupby(fields, key=lambda f: f[0].rpartition(".")[0]):
-        texts = [f".{field.rpartition('.')[2]} = {text}" for field, text in group]
+        texts = [layout.member(field.rpartition(".")[2], text) for field, text in group]
         if outer:
             inside = "".join(f"{2 * literals.INDENT}{text},\n" for text in texts)
             texts = [f".{outer} = {{\n{inside}{literals.INDENT}}}"]
@@ -225,69 +276,88 @@ def _shape_text(shape: Iterable[int]) -> str:
 
 
 def _layer(
-    index: int, layer: LayerCalls, pointers: dict[str, str], plan: Plan, graph: Graph
+    index: int,
+    layer: LayerCalls,
+    params: Sequence[str],
+    pointers: Mapping[str, str],
+    plan: Plan,
+    graph: Graph,
 ) -> LayerView:
     node = layer.node
     target = pointers[node.name]
-    sources = ", ".join(_shape_text(shape) for shape in graph.input_shapes(node))
     calls = []
-    for i, call in enumerate(layer.calls):
+    for name, call in zip(params, layer.calls, strict=True):
         operands = [pointers[node.inputs[position]] for position in call.operands]
         scratch = []
         if call.scratch_bytes:
-            scratch = [f"base + {plan.offsets[f'{node.name}.scratch']}"]
-        arguments = ", ".join(
-            [f"&{graph.name}_{_call_name(layer, i)}_params", *operands, target, *scratch]
-        )
-        calls.append(f"{call.function}({arguments});")
+            scratch = [f"&base[{plan.offsets[f'{node.name}.scratch']}]"]
+        arguments = [f"&{name}", *operands, target, *scratch]
+        calls.append(layout.call(call.function, arguments, ";", literals.INDENT))
     size = int(np.prod(node.shape))
+    traced = [f"{index}u", target, f"{size}u"]
     return LayerView(
-        comment=f"{node.name}: {node.op.kind} {sources} -> {_shape_text(node.shape)}",
+        comment=layout.comment(_layer_text(node, graph.input_shapes(node)), literals.INDENT),
         calls=tuple(calls),
-        trace=f"MCUGEN_TRACE_LAYER({index}u, {target}, {size}u);",
+        trace=layout.call("MCUGEN_TRACE_LAYER", traced, ";", literals.INDENT),
     )
+
+
+def _layer_text(node: Node, sources: Sequence[Sequence[int]]) -> str:
+    operands = ", ".join(map(_shape_text, sources))
+    text = f"{node.name}: {node.op.kind} {operands} -> {_shape_text(node.shape)}"
+    macs = node.op.macs([tuple(shape) for shape in sources], node.shape)
+    return f"{text}, {macs} MACs" if macs else text
 
 
 def _tensors(
     graph: Graph,
-    function: str,
+    role: str,
     names: Sequence[str],
     layouts: Sequence[tuple[int, ...]],
-    pointers: dict[str, str],
+    pointers: Mapping[str, str],
+    private: str,
 ) -> tuple[TensorView, ...]:
     views = []
-    for k, (name, layout) in enumerate(zip(names, layouts, strict=True)):
+    for k, (name, axes) in enumerate(zip(names, layouts, strict=True)):
         node = graph.by_name[name]
-        assert node.qparams is not None
-        number = str(k) if len(names) > 1 else ""
+        q = node.qparams
+        assert q is not None
+        numbered = len(names) > 1
+        own = f"{role}{k}" if numbered else role
+        length = int(np.prod(node.shape))
+        low, high = ((end - q.zero_point) * q.scale for end in (q.low, q.high))
+        sides = [pointers[name], own] if role == "input" else [own, pointers[name]]
         views.append(
             TensorView(
-                macro=f"{function.upper()}{number}",
-                function=function,
-                number=number,
-                length=int(np.prod(node.shape)),
-                scale=literals.real(node.qparams.scale),
-                zero_point=literals.integer(node.qparams.zero_point),
-                layout=_layout_text(node.shape, layout),
+                title=f"{role.title()} {k}" if numbered else role.title(),
+                name=own,
+                macro=own.upper(),
+                length=length,
+                scale=literals.real(q.scale),
+                zero_point=literals.integer(q.zero_point),
+                real_range=f"{low:.4g} to {high:.4g}",
+                layout=_layout_text(node.shape, axes),
                 pointer=pointers[name],
+                copy=layout.call(f"{private}_copy", [*sides, f"{length}u"], ";", literals.INDENT),
             )
         )
     return tuple(views)
 
 
-def _layout_text(shape: Sequence[int], layout: Sequence[int]) -> str:
+def _layout_text(shape: Sequence[int], axes: Sequence[int]) -> str:
     named = {(1, 2, 0): "height, width, channel (NHWC)", (1, 0): "position, channel (NLC)"}
-    plain = tuple(range(len(layout)))
-    order = "as in the model" if tuple(layout) == plain else named.get(tuple(layout), "")
-    order = order or f"axes {tuple(layout)} of the model's tensor"
+    plain = tuple(range(len(axes)))
+    order = "axes as in the model" if tuple(axes) == plain else named.get(tuple(axes), "")
+    order = order or f"axes {tuple(axes)} of the model's tensor"
     return f"{_shape_text(shape)}, {order}"
 
 
-def _argument(tensor: TensorView) -> str:
-    return f"{tensor.function}{tensor.number}"
+def _null_check(pointers: Sequence[str]) -> str:
+    terms = [f"({pointer} == NULL)" for pointer in pointers]
+    return layout.condition("if", terms, "{", literals.INDENT)
 
 
-def _run_arguments(inputs: Sequence[TensorView], outputs: Sequence[TensorView]) -> str:
-    read = [f"const int8_t *{_argument(t)}" for t in inputs]
-    written = [f"int8_t *{_argument(t)}" for t in outputs]
-    return ", ".join([*read, *written, "void *arena"])
+def _run_arguments(inputs: Sequence[TensorView], outputs: Sequence[TensorView]) -> list[str]:
+    read = [f"const int8_t *{tensor.name}" for tensor in inputs]
+    written = [f"int8_t *{tensor.name}" for tensor in outputs]
+    return [*read, *written, "void *arena"]

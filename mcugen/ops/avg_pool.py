@@ -226,7 +226,9 @@ class AvgPoolS8(IntOp):
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all windows."""
-        requant_fields, requant_tables = requantize_tables(self.requantize)
+        requant_fields, requant_tables = requantize_tables(
+            self.requantize, "[row class, col class]"
+        )
         classes = (
             *_class_table("row_class", self.row_class),
             *_class_table("col_class", self.col_class),
@@ -253,4 +255,4 @@ def _class_table(suffix: str, classes: NDArray[np.int64]) -> tuple[ConstTable, .
     """The classes as a table, or nothing where there is only one."""
     if not classes.any():
         return ()
-    return (ConstTable(suffix=suffix, values=classes.astype(np.uint8), comment="[out]"),)
+    return (ConstTable(suffix=suffix, values=classes.astype(np.uint8), comment="[output]"),)

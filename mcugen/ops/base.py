@@ -91,7 +91,10 @@ class Lowering:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ConstTable:
-    """A constant array of the generated C; `suffix` completes the layer's name ("weight")."""
+    """A constant array of the generated C.
+
+    `suffix` completes the layer's name ("weight"), `comment` names the axes ("[out_ch, in_ch]").
+    """
 
     suffix: str
     values: AnyArray  # int8, uint8, int16, uint16, int32 or uint32, of any rank
@@ -104,7 +107,7 @@ class KernelCall:
 
     `fields` are the members of `<function>_params_t` in order: an int, or the suffix of one of
     `tables` (a pointer to it), or None for a null pointer. `operands` are positions in the node's
-    inputs. `output_offset` is added to the output pointer, in bytes.
+    inputs.
     """
 
     function: str

@@ -220,7 +220,7 @@ class ConvS8(IntOp):
         return flat[0] if np.all(flat == flat[0]) else field
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
-        """The depthwise kernel reads weights [kernel_h, kernel_w, ch], the other [out, h, w, in]."""
+        """Depthwise weights are stored [kernel_h, kernel_w, ch], dense ones with out_ch first."""
         (in_h, in_w, in_ch), (out_h, out_w, out_ch) = as_image(inputs[0]), as_image(output)
         weight = self.weight[..., 0].transpose(1, 2, 0) if self.depthwise else self.weight
         bias_fields, bias_tables = bias_classes(self.bias)
@@ -250,7 +250,9 @@ class ConvS8(IntOp):
                 ConstTable(
                     suffix="weight",
                     values=np.ascontiguousarray(weight, np.int8),
-                    comment="[kernel_h, kernel_w, ch]" if self.depthwise else "[out, h, w, in]",
+                    comment="[kernel_h, kernel_w, ch]"
+                    if self.depthwise
+                    else "[out_ch, kernel_h, kernel_w, in_ch]",
                 ),
                 *bias_tables,
                 *requant_tables,

@@ -140,4 +140,4 @@ def _flat_index(shape: Shape, indices: Indices) -> NDArray[np.int64] | None:
 def _table(suffix: str, index: Sequence[int] | NDArray[np.int64] | None) -> tuple[ConstTable, ...]:
     if index is None:
         return ()
-    return (ConstTable(suffix=suffix, values=np.array(index, np.uint16), comment="[out]"),)
+    return (ConstTable(suffix=suffix, values=np.array(index, np.uint16), comment="[output]"),)

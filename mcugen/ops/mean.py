@@ -117,7 +117,7 @@ class MeanS8(IntOp):
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over the operand as [outer, count, inner]."""
         shape = inputs[0]
-        requant_fields, requant_tables = requantize_tables(self.requantize)
+        requant_fields, requant_tables = requantize_tables(self.requantize, "")
         call = KernelCall(
             function="mcugen_mean_s8",
             header="mcugen_mean.h",

@@ -254,7 +254,7 @@ class TableS8(IntOp):
             function="mcugen_table_s8",
             header="mcugen_table.h",
             fields=(("len", int(np.prod(output))), ("table", "table")),
-            tables=(ConstTable(suffix="table", values=self.table, comment="[256], index x + 128"),),
+            tables=(ConstTable(suffix="table", values=self.table, comment="[x + 128]"),),
         )
         return (call,)
 

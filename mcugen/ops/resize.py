@@ -135,7 +135,7 @@ class LinearResizeS8(IntOp):
             ),
             tables=tuple(
                 ConstTable(
-                    suffix=name, values=np.array(getattr(self, name), np.uint16), comment="[out]"
+                    suffix=name, values=np.array(getattr(self, name), np.uint16), comment="[output]"
                 )
                 for name in names
             ),

@@ -246,4 +246,4 @@ def _row_fields(shape: Shape) -> tuple[tuple[str, int], ...]:
 
 
 def _exp_const(exp: IntArray) -> ConstTable:
-    return ConstTable(suffix="exp", values=exp.astype(np.uint32), comment="[256], max(x) - x")
+    return ConstTable(suffix="exp", values=exp.astype(np.uint32), comment="[max(x) - x]")

@@ -32,9 +32,7 @@ class IntLayer:
     requantize: Requantize
 
 
-def weight_scales(
-    weight: FloatArray, bias: FloatArray, input_scale: float
-) -> NDArray[np.float64]:
+def weight_scales(weight: FloatArray, bias: FloatArray, input_scale: float) -> NDArray[np.float64]:
     """Symmetric scale of each output channel: max |w| / 127, float64 [out_ch].
 
     Never so small that the bias would need more than 2^29 accumulator steps: weights below that
@@ -45,9 +43,7 @@ def weight_scales(
     return np.where(scales == 0.0, 1.0, np.maximum(scales, 1e-30))
 
 
-def quantize_layer(
-    weight: FloatArray, bias: FloatArray, clamp: Clamp, ctx: Lowering
-) -> IntLayer:
+def quantize_layer(weight: FloatArray, bias: FloatArray, clamp: Clamp, ctx: Lowering) -> IntLayer:
     """Integer weights, bias and requantization of one layer, weight [out_ch, ...].
 
     Raises ModelError where the int32 accumulator could overflow, or where the output range is
@@ -107,10 +103,9 @@ def prove_accumulator(bound: IntArray, requantize: Requantize, where: str) -> No
 
 
 def requantize_tables(
-    requantize: Requantize,
+    requantize: Requantize, axes: str = "[ch]"
 ) -> tuple[tuple[tuple[str, int | str | None], ...], tuple[ConstTable, ...]]:
-    """Parameter fields and tables of a requantization: per channel, or one entry for all."""
-    size = requantize.multiplier.size
+    """Parameter fields and tables of a requantization; `axes` tells what its entries are for."""
     fields: tuple[tuple[str, int | str | None], ...] = (
         ("multiplier", "multiplier"),
         ("shift", "shift"),
@@ -121,8 +116,8 @@ def requantize_tables(
     )
     tables = (
         ConstTable(
-            suffix="multiplier", values=requantize.multiplier.astype(np.int32), comment=f"[{size}]"
+            suffix="multiplier", values=requantize.multiplier.astype(np.int32), comment=axes
         ),
-        ConstTable(suffix="shift", values=requantize.shift.astype(np.uint8), comment=f"[{size}]"),
+        ConstTable(suffix="shift", values=requantize.shift.astype(np.uint8), comment=axes),
     )
     return fields, tables
