@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import Interpreter
 from torch.fx import Node as FxNode
 
 from mcugen.errors import ModelError, UnsupportedOpError
@@ -351,6 +352,30 @@ def _first_meaning(node: FxNode) -> str | None:
             return "axes"
         queue.extend(reader.users)
     return None
+
+
+def run_program(
+    program: ExportedProgram, inputs: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, ...]:
+    """The program's own outputs for its tensor inputs, batch axis included where it has one.
+
+    Interpreted node by node: `program.module()` would compile source text in which torch writes the
+    names of parameters, and not every name can stand there.
+    """
+    held = {**program.state_dict, **program.constants}
+    given = iter(inputs)
+    arguments = [
+        next(given) if spec.kind == InputKind.USER_INPUT else held[str(spec.target)]
+        for spec in program.graph_signature.input_specs
+    ]
+    with torch.no_grad():
+        results = Interpreter(program.graph_module).run(*arguments)
+    kinds = [spec.kind for spec in program.graph_signature.output_specs]
+    return tuple(
+        result
+        for kind, result in zip(kinds, results, strict=True)
+        if kind == OutputKind.USER_OUTPUT and isinstance(result, torch.Tensor)
+    )
 
 
 def input_shapes(graph: Graph) -> Sequence[Shape]:
