@@ -44,7 +44,7 @@ def _rescaled_operands(
             continue
         operand = graph.by_name[name]
         made = Node(
-            name=f"{node.name}_in{position}",
+            name=_unused(f"{node.name}_in{position}", graph),
             op=rescale(qparams[name], target),
             inputs=(name,),
             shape=operand.shape,
@@ -54,6 +54,13 @@ def _rescaled_operands(
         nodes.append(made)
         names.append(made.name)
     return tuple(names)
+
+
+def _unused(name: str, graph: Graph) -> str:
+    """The name, or a longer one where a layer of the model has it already."""
+    while name in graph.by_name:
+        name += "_2"
+    return name
 
 
 def _lower(

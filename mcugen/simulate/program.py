@@ -74,9 +74,9 @@ def harness_sources(*names: str) -> list[Path]:
 
 
 def harness_include(program: Program, folder: Path) -> list[Path]:
-    """Include folders of the test programs; writes network.h, which names the functions."""
-    template = environment().get_template("firmware/network.h.j2")
-    (folder / "network.h").write_text(template.render(program=program), encoding="utf-8")
+    """Include folders of the test programs; writes mcugen_network.h, which names the functions."""
+    template = environment().get_template("firmware/mcugen_network.h.j2")
+    (folder / "mcugen_network.h").write_text(template.render(program=program), encoding="utf-8")
     return [folder, program.folder, data_dir("runtime_c") / "firmware"]
 
 

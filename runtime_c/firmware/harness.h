@@ -5,12 +5,12 @@
  *
  * harness_host.c implements it with the C library, harness_semihosting.c on a simulated core.
  */
-#ifndef HARNESS_H_INCLUDED
-#define HARNESS_H_INCLUDED
+#ifndef MCUGEN_HARNESS_H_INCLUDED
+#define MCUGEN_HARNESS_H_INCLUDED
 
 #include <stdint.h>
 
-/** The arena: exactly NETWORK_ARENA_BYTES, aligned to 16. */
+/** The arena: exactly MCUGEN_NETWORK_ARENA_BYTES, aligned to 16. */
 void *harness_arena(void);
 
 /** 0 where something was written right before or behind the arena. */
@@ -25,4 +25,4 @@ void harness_write(const void *source, uint32_t bytes);
 /** End the program as failed, with one line that says why. */
 void harness_fail(const char *message);
 
-#endif /* HARNESS_H_INCLUDED */
+#endif /* MCUGEN_HARNESS_H_INCLUDED */

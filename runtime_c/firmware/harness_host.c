@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "harness.h"
-#include "network.h"
+#include "mcugen_network.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -36,7 +36,7 @@ void *harness_arena(void)
 {
     static void *arena; /* reachable until the end, so that it is no leak */
 
-    arena = malloc(NETWORK_ARENA_BYTES);
+    arena = malloc(MCUGEN_NETWORK_ARENA_BYTES);
     if (arena == NULL) {
         harness_fail("no memory for the arena");
     }

@@ -6,7 +6,7 @@
  * Operations and their arguments: Arm, "Semihosting for AArch32 and AArch64"; RISC-V Semihosting.
  */
 #include "harness.h"
-#include "network.h"
+#include "mcugen_network.h"
 #include "semihosting.h"
 
 #define GUARD_BYTES 64
@@ -14,7 +14,7 @@
 
 static struct {
     uint8_t before[GUARD_BYTES];
-    uint8_t arena[NETWORK_ARENA_BYTES] __attribute__((aligned(16)));
+    uint8_t arena[MCUGEN_NETWORK_ARENA_BYTES] __attribute__((aligned(16)));
     uint8_t behind[GUARD_BYTES];
 } ram;
 
@@ -44,7 +44,7 @@ void *harness_arena(void)
         ram.behind[i] = GUARD_VALUE;
     }
     /* rubbish, so that a network that relies on zeros is found */
-    for (uint32_t i = 0; i < NETWORK_ARENA_BYTES; i++) {
+    for (uint32_t i = 0; i < MCUGEN_NETWORK_ARENA_BYTES; i++) {
         ram.arena[i] = GUARD_VALUE;
     }
     return ram.arena;

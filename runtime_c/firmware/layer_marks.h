@@ -5,8 +5,8 @@
  *
  * The section .mcugen_marks holds pairs of words: layer, address.
  */
-#ifndef LAYER_MARKS_H_INCLUDED
-#define LAYER_MARKS_H_INCLUDED
+#ifndef MCUGEN_LAYER_MARKS_H_INCLUDED
+#define MCUGEN_LAYER_MARKS_H_INCLUDED
 
 #define MCUGEN_TRACE_LAYER(layer, data, bytes)                                                     \
     __asm volatile(".pushsection .mcugen_marks, \"a\"\n"                                            \
@@ -17,4 +17,4 @@
                    : "i"(layer)                                                                    \
                    : "memory")
 
-#endif /* LAYER_MARKS_H_INCLUDED */
+#endif /* MCUGEN_LAYER_MARKS_H_INCLUDED */

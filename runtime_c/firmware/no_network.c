@@ -3,11 +3,11 @@
  * @file no_network.c
  * @brief The network's functions as names without code, to see what a test program takes by itself.
  */
-#include "network.h"
+#include "mcugen_network.h"
 
 #define NAME(function, len) __asm(".global " #function "\n" #function ":\n");
 #define NAME_OF(macro) NAME(macro, 0)
 
-NAME_OF(NETWORK_INVOKE)
-NETWORK_INPUTS(NAME)
-NETWORK_OUTPUTS(NAME)
+NAME_OF(MCUGEN_NETWORK_INVOKE)
+MCUGEN_NETWORK_INPUTS(NAME)
+MCUGEN_NETWORK_OUTPUTS(NAME)

@@ -7,14 +7,14 @@
  */
 #include "harness.h"
 #include "mcugen.h"
-#include "network.h"
+#include "mcugen_network.h"
 #include "trace_mark.h"
 
 #define PAINT 0xA5
 #define PAINT_BYTES 65536
 #define RED_ZONE_BYTES 64 /* main's own calls may write here */
 
-static uint8_t arena[NETWORK_ARENA_BYTES] __attribute__((aligned(16)));
+static uint8_t arena[MCUGEN_NETWORK_ARENA_BYTES] __attribute__((aligned(16)));
 static uint32_t random_state = 1u;
 
 /** Marsaglia's xorshift32. */
@@ -28,7 +28,7 @@ static uint32_t random_word(void)
 
 MCUGEN_NOINLINE static int infer(void)
 {
-    return NETWORK_INVOKE(arena);
+    return MCUGEN_NETWORK_INVOKE(arena);
 }
 
 #define FILL_INPUT(function, len)                                                                  \
@@ -61,7 +61,7 @@ int main(void)
     __asm volatile("mov %0, sp" : "=r"(stack));
 #endif
     mcugen_trace(0u, arena, 0u);
-    NETWORK_INPUTS(FILL_INPUT)
+    MCUGEN_NETWORK_INPUTS(FILL_INPUT)
     for (uint32_t i = RED_ZONE_BYTES; i < PAINT_BYTES; i++) {
         stack[-(int32_t)i] = PAINT;
     }
@@ -72,7 +72,7 @@ int main(void)
     while ((results[0] > RED_ZONE_BYTES) && (stack[-(int32_t)results[0]] == PAINT)) {
         results[0]--;
     }
-    NETWORK_OUTPUTS(HASH_OUTPUT)
+    MCUGEN_NETWORK_OUTPUTS(HASH_OUTPUT)
     mcugen_trace(0u, arena, 0u);
     harness_write(results, sizeof results);
 

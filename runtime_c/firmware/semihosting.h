@@ -3,8 +3,8 @@
  * @file semihosting.h
  * @brief Calls from a simulated core to the simulator.
  */
-#ifndef SEMIHOSTING_H_INCLUDED
-#define SEMIHOSTING_H_INCLUDED
+#ifndef MCUGEN_SEMIHOSTING_H_INCLUDED
+#define MCUGEN_SEMIHOSTING_H_INCLUDED
 
 #include <stdint.h>
 
@@ -57,4 +57,4 @@ static inline void semihosting_exit(int status)
     }
 }
 
-#endif /* SEMIHOSTING_H_INCLUDED */
+#endif /* MCUGEN_SEMIHOSTING_H_INCLUDED */

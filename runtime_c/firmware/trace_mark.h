@@ -3,11 +3,11 @@
  * @file trace_mark.h
  * @brief The trace hook, also where the network is compiled without it.
  */
-#ifndef TRACE_MARK_H_INCLUDED
-#define TRACE_MARK_H_INCLUDED
+#ifndef MCUGEN_TRACE_MARK_H_INCLUDED
+#define MCUGEN_TRACE_MARK_H_INCLUDED
 
 #include <stdint.h>
 
 void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes);
 
-#endif /* TRACE_MARK_H_INCLUDED */
+#endif /* MCUGEN_TRACE_MARK_H_INCLUDED */

@@ -5,7 +5,7 @@
  */
 #include "harness.h"
 #include "mcugen.h"
-#include "network.h"
+#include "mcugen_network.h"
 
 void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes)
 {
@@ -21,7 +21,7 @@ void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes)
 /** The next sample's inputs. @return 0 at the end of the file. */
 static int read_inputs(void *arena)
 {
-    NETWORK_INPUTS(READ_INPUT)
+    MCUGEN_NETWORK_INPUTS(READ_INPUT)
     return 1;
 }
 
@@ -29,7 +29,7 @@ static int read_inputs(void *arena)
 
 static void write_outputs(void *arena)
 {
-    NETWORK_OUTPUTS(WRITE_OUTPUT)
+    MCUGEN_NETWORK_OUTPUTS(WRITE_OUTPUT)
 }
 
 int main(void)
@@ -37,7 +37,7 @@ int main(void)
     void *const arena = harness_arena();
 
     while (read_inputs(arena)) {
-        if (NETWORK_INVOKE(arena) != 0) {
+        if (MCUGEN_NETWORK_INVOKE(arena) != 0) {
             harness_fail("invoke failed");
         }
         write_outputs(arena);
