@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every compiler takes the generated C and the runtime at every level without a warning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mcugen.resources import data_dir
+from tests.c.networks import KERNEL, Folder
+from tests.c.toolchains import C99, COMPILERS, CXX17, CXX20, LEVELS, Tool, check_run
+
+HEADERS = sorted(path.name for path in data_dir("runtime_c").glob("*.h"))
+
+
+def test_the_networks_call_every_kernel(folder: Folder) -> None:
+    there = {
+        kernel
+        for name in HEADERS
+        for kernel in KERNEL.findall((data_dir("runtime_c") / name).read_text("utf-8"))
+    }
+    calls = [
+        call for net in folder.networks.values() for layer in net.layers for call in layer.calls
+    ]
+    assert {call.function for call in calls} == there
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_it_compiles_as_c99(
+    folder: Folder, tool: Tool, compiler: str, level: str, tmp_path: Path
+) -> None:
+    command, *flags = COMPILERS[compiler]
+    sources = [folder.path / name for name in folder.sources]
+    check_run([tool(command), *flags, *C99, level, "-c", *sources], tmp_path)
+    assert len(list(tmp_path.glob("*.o"))) == 2
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_it_compiles_with_the_trace_hook(
+    folder: Folder, tool: Tool, compiler: str, tmp_path: Path
+) -> None:
+    command, *flags = COMPILERS[compiler]
+    sources = [folder.path / name for name in folder.sources]
+    check_run([tool(command), *flags, *C99, "-DMCUGEN_TRACE", "-c", *sources], tmp_path)
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O2"])
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_it_compiles_as_cpp20(
+    folder: Folder, tool: Tool, compiler: str, level: str, tmp_path: Path
+) -> None:
+    sources = [folder.path / name for name in folder.sources]
+    check_run([tool(compiler), *CXX20, level, "-x", "c++", "-c", *sources], tmp_path)
+
+
+@pytest.mark.parametrize("standard", ["-std=c11", "-std=c17", "-std=gnu99", "-std=c2x"])
+def test_it_compiles_as_later_c(folder: Folder, tool: Tool, standard: str, tmp_path: Path) -> None:
+    sources = [folder.path / name for name in folder.sources]
+    check_run([tool("gcc"), *C99, standard, "-c", *sources], tmp_path)
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_needs_nothing_before_it(header: str, tool: Tool, tmp_path: Path) -> None:
+    """Included alone and twice, in C and in C++."""
+    include = f"-I{data_dir('runtime_c')}"
+    text = f'#include "{header}"\n#include "{header}"\nint there;\n'
+    (tmp_path / "main.c").write_text(text)
+    check_run([tool("gcc"), *C99, include, "-fsyntax-only", "main.c"], tmp_path)
+    check_run([tool("g++"), *CXX17, include, "-fsyntax-only", "-x", "c++", "main.c"], tmp_path)
