@@ -33,8 +33,8 @@ typedef struct {
     int32_t pad_top;
     int32_t pad_left;
     int32_t pad_value;
-    const int8_t *weight; /* [out_ch, kernel_h, kernel_w, group_in_ch] */
-    const int32_t *bias;  /* [row classes, col_classes, out_ch] */
+    const int8_t *weight;      /* [out_ch, kernel_h, kernel_w, group_in_ch] */
+    const int32_t *bias;       /* [row classes, col_classes, out_ch] */
     const uint16_t *row_class; /* [out_h], null where the bias is the same everywhere */
     const uint16_t *col_class; /* [out_w], null likewise */
     int32_t col_classes;
@@ -134,8 +134,8 @@ static inline void mcugen_conv_s8(const mcugen_conv_s8_params_t *p, const int8_t
                     bias[o] + mcugen_conv_window(p, group, &p->weight[o * filter_len],
                                                  (y * p->stride_h) - p->pad_top,
                                                  (x * p->stride_w) - p->pad_left);
-                *output = mcugen_requantize(acc, p->multiplier[o], p->shift[o],
-                                            p->double_rounding, p->zero_point, p->low, p->high);
+                *output = mcugen_requantize(acc, p->multiplier[o], p->shift[o], p->double_rounding,
+                                            p->zero_point, p->low, p->high);
                 output++;
             }
         }
@@ -183,8 +183,8 @@ static inline void mcugen_depthwise_s8(const mcugen_depthwise_s8_params_t *p, co
                     bias[c] + mcugen_depthwise_window(p, &input[c], &p->weight[c],
                                                       (y * p->stride_h) - p->pad_top,
                                                       (x * p->stride_w) - p->pad_left);
-                *output = mcugen_requantize(acc, p->multiplier[c], p->shift[c],
-                                            p->double_rounding, p->zero_point, p->low, p->high);
+                *output = mcugen_requantize(acc, p->multiplier[c], p->shift[c], p->double_rounding,
+                                            p->zero_point, p->low, p->high);
                 output++;
             }
         }

@@ -16,7 +16,7 @@ typedef struct {
     int32_t outer;
     int32_t count;
     int32_t inner;
-    int32_t bias; /* -count * zero point of the input */
+    int32_t bias;              /* -count * zero point of the input */
     const int32_t *multiplier; /* [1] */
     const uint8_t *shift;      /* [1] */
     int32_t zero_point;

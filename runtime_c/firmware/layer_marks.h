@@ -9,7 +9,7 @@
 #define MCUGEN_LAYER_MARKS_H_INCLUDED
 
 #define MCUGEN_TRACE_LAYER(layer, data, bytes)                                                     \
-    __asm volatile(".pushsection .mcugen_marks, \"a\"\n"                                            \
+    __asm volatile(".pushsection .mcugen_marks, \"a\"\n"                                           \
                    ".4byte %c0, 1f\n"                                                              \
                    ".popsection\n"                                                                 \
                    "1:\n"                                                                          \

@@ -49,8 +49,8 @@ static inline uintptr_t semihosting_call(uintptr_t operation, const void *argume
 /** End the simulation: as successful where `status` is 0. */
 static inline void semihosting_exit(int status)
 {
-    const uintptr_t reason = (status == 0) ? SEMIHOSTING_STOPPED_APPLICATION_EXIT
-                                           : SEMIHOSTING_STOPPED_RUN_TIME_ERROR;
+    const uintptr_t reason =
+        (status == 0) ? SEMIHOSTING_STOPPED_APPLICATION_EXIT : SEMIHOSTING_STOPPED_RUN_TIME_ERROR;
 
     (void)semihosting_call(SEMIHOSTING_EXIT, (const void *)reason);
     for (;;) {

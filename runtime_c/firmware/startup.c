@@ -41,7 +41,7 @@ __asm(".section .vectors, \"ax\"\n"
 extern const void *const vectors[16];
 
 __attribute__((section(".vectors"), used)) const void *const vectors[16] = {
-    (const void *)&stack_top,    (const void *)(uintptr_t)reset, (const void *)(uintptr_t)fault,
+    (const void *)&stack_top,       (const void *)(uintptr_t)reset, (const void *)(uintptr_t)fault,
     (const void *)(uintptr_t)fault, (const void *)(uintptr_t)fault, (const void *)(uintptr_t)fault,
     (const void *)(uintptr_t)fault, (const void *)(uintptr_t)fault,
 };
