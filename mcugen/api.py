@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mcugen.compiler import BuildResult
 from mcugen.compiler import build as _build
-from mcugen.config import BuildOptions, InputLayout, Requant, Samples
+from mcugen.config import BuildOptions, InputLayout, Optimize, Requant, Samples
 from mcugen.network import CompiledNetwork
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def build(
     input_layout: InputLayout = "nhwc",
     requant: Requant = "single",
     ranges: str = "minmax",
+    optimize: Optimize = "balanced",
     skip_passes: Collection[str] = (),
     sanitize: bool = False,
     simulate: int = 16,
@@ -46,6 +47,7 @@ def build(
     evaluation: a .npz path with x and y, or the pair (x, y); gives `report["accuracy"]`.
     out: the folder, `build/NAME` by default; replaced in one step if mcugen wrote it.
     input_shapes: with batch axis, where the model does not say them.
+    optimize: what kernels are chosen for.
     simulate: how many inputs are compared on the simulated core; 0 for none.
 
     Raises McugenError (see mcugen.errors) for everything that the caller can mend, MismatchError
@@ -64,6 +66,7 @@ def build(
         input_layout=input_layout,
         requant=requant,
         ranges=ranges,
+        optimize=optimize,
         skip_passes=frozenset(skip_passes),
         sanitize=sanitize,
         simulate=simulate,

@@ -123,6 +123,13 @@ def _model_options(function: F) -> F:
     show_default=True,
     help="How activation ranges are set: minmax, or percentile:P.",
 )
+@click.option(
+    "--optimize",
+    type=click.Choice(["balanced", "speed", "size", "ram"]),
+    default="balanced",
+    show_default=True,
+    help="What kernels and memory plan are chosen for.",
+)
 @click.option("--skip-pass", "skip", multiple=True, metavar="PASS", help="Leave out an exact pass.")
 @click.option("--sanitize", is_flag=True, help="Verify with address and UB sanitizers too.")
 @click.option(

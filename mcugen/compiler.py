@@ -25,6 +25,7 @@ from mcugen.frontend.load import Loaded, LoadOptions, load
 from mcugen.ir import serialize
 from mcugen.ir.graph import Graph
 from mcugen.network import REFERENCE
+from mcugen.ops.base import Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.budget import check_budget
 from mcugen.report.report import make_report
@@ -85,18 +86,21 @@ def build(
     graph = to_graph(loaded.program, name, options.input_layout)
     data = _read_data(graph, loaded, options)
     progress("compiling")
-    compiled = compile_graph(graph, data.calibration, _compile_options(options))
+    compiled = compile_graph(graph, data.calibration, _compile_options(options, board))
     check_budget(board, compiled.graph, compiled.layers, compiled.plan, compiled.view.weight_bytes)
     with staging(out) as folder:
         report = _write_and_verify(folder, compiled, board, loaded, data, options, progress)
     return BuildResult(folder=out, report=report)
 
 
-def _compile_options(options: BuildOptions) -> CompileOptions:
+def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
     return CompileOptions(
         requant=options.requant,
         ranges=options.ranges,
         skip_passes=options.skip_passes,
+        target=Target(
+            core=board.core.name, features=board.core.features, optimize=options.optimize
+        ),
         dump_dir=options.dump_dir,
     )
 

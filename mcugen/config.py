@@ -19,6 +19,7 @@ Samples: TypeAlias = (
 )
 InputLayout: TypeAlias = Literal["nhwc", "nchw"]
 Requant: TypeAlias = Literal["single", "double"]
+Optimize: TypeAlias = Literal["balanced", "speed", "size", "ram"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,6 +37,7 @@ class BuildOptions:
     input_layout: InputLayout = "nhwc"
     requant: Requant = "single"
     ranges: str = "minmax"
+    optimize: Optimize = "balanced"
     skip_passes: frozenset[str] = frozenset()
     sanitize: bool = False
     simulate: int = 16  # inputs compared on the simulated core, 0 to leave it out

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.emit.render import render
-from mcugen.emit.view import LayerCalls, NetworkView, layer_calls, network_view
+from mcugen.emit.view import NetworkView, network_view
 from mcugen.fixed_point import RequantMode
 from mcugen.ir.check import Stage, check
 from mcugen.ir.graph import Graph
 from mcugen.ir.text import to_text
 from mcugen.lower.integer import to_integer
-from mcugen.ops.base import parameter_count
+from mcugen.ops.base import PORTABLE, Target, parameter_count
 from mcugen.passes import (
     drop_identities,
     fold_batchnorm,
@@ -33,6 +33,7 @@ from mcugen.passes import (
     remove_channels,
 )
 from mcugen.plan.arena import Plan, plan_arena
+from mcugen.plan.choose import LayerKernel, choose_kernels
 from mcugen.quantize.observers import observe_ranges
 from mcugen.quantize.qparams import choose_qparams
 
@@ -58,11 +59,13 @@ class CompileOptions:
     requant: RequantMode = "single"
     ranges: str = "minmax"  # or "percentile:P"
     skip_passes: frozenset[str] = frozenset()
+    target: Target = PORTABLE
     dump_dir: Path | None = None
 
     def text(self) -> str:
         """The choices that change the generated C, for its digest."""
-        return f"{self.requant} {self.ranges} {sorted(self.skip_passes)}"
+        target = f"{self.target.core} {self.target.optimize}"
+        return f"{self.requant} {self.ranges} {sorted(self.skip_passes)} {target}"
 
 
 class Cost(NamedTuple):
@@ -89,7 +92,7 @@ class Compilation:
     float_graph: Graph  # after the exact passes
     uncut_graph: Graph  # integer, before integer passes: tensors match those of `float_graph`
     graph: Graph  # integer, as emitted
-    layers: tuple[LayerCalls, ...]
+    layers: tuple[LayerKernel, ...]
     plan: Plan
     passes: tuple[PassRecord, ...]
     view: NetworkView
@@ -107,8 +110,8 @@ def compile_graph(
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))
     integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)
-    layers = layer_calls(integer)
-    plan = plan_arena(integer, _scratch(layers))
+    layers = choose_kernels(integer, options.target)
+    plan = plan_arena(integer, {layer.node.name: layer.kernel for layer in layers})
     view = network_view(integer, layers, plan, cost_of(integer).macs, options.text())
     return Compilation(
         float_graph=graph,
@@ -146,13 +149,6 @@ def cost_of(graph: Graph) -> Cost:
         macs=sum(node.op.macs(graph.input_shapes(node), node.shape) for node in graph.nodes),
         parameters=sum(parameter_count(node.op) for node in graph.nodes),
     )
-
-
-def _scratch(layers: Sequence[LayerCalls]) -> dict[str, int]:
-    return {
-        layer.node.name: max((call.scratch_bytes for call in layer.calls), default=0)
-        for layer in layers
-    }
 
 
 def _dump(graph: Graph, stage: str, options: CompileOptions, number: int) -> None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 import mcugen
 from mcugen.emit import layout, literals
 from mcugen.ir.graph import Graph, Node
-from mcugen.ops.base import ConstTable, IntOp, KernelCall
+from mcugen.ops.base import ConstTable, KernelCall
 from mcugen.plan.arena import Plan
+from mcugen.plan.choose import LayerKernel
 from mcugen.plan.lifetimes import in_flash
 
 
@@ -90,31 +91,13 @@ class NetworkView:
         return (*self.inputs, *self.outputs)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerCalls:
-    """A layer and the kernel calls that compute it."""
-
-    node: Node
-    calls: tuple[KernelCall, ...]
-
-
 RUNTIME_ABI = 1
 # With this, the builder's limit on layer names and the names of tables, no line with a name in it
 # is longer than 100 columns.
 MAX_PREFIX = 28
 
 
-def layer_calls(graph: Graph) -> tuple[LayerCalls, ...]:
-    """The kernel calls of every layer, in execution order."""
-    found = []
-    for node in graph.layers:
-        assert isinstance(node.op, IntOp)
-        calls = node.op.kernels(graph.input_shapes(node), node.shape)
-        found.append(LayerCalls(node=node, calls=calls))
-    return tuple(found)
-
-
-def digest_of(graph: Graph, layers: Sequence[LayerCalls], options: str) -> str:
+def digest_of(graph: Graph, layers: Sequence[LayerKernel], options: str) -> str:
     """Sixteen hexadecimal digits that change with any weight, connection, shape or option."""
     sha = hashlib.sha256(f"{mcugen.__version__} {graph.name} {options}".encode())
     sha.update(repr((graph.inputs, graph.input_layouts)).encode())
@@ -132,7 +115,7 @@ def digest_of(graph: Graph, layers: Sequence[LayerCalls], options: str) -> str:
 
 
 def network_view(
-    graph: Graph, layers: Sequence[LayerCalls], plan: Plan, macs: int, options: str
+    graph: Graph, layers: Sequence[LayerKernel], plan: Plan, macs: int, options: str
 ) -> NetworkView:
     """Everything the templates print for one network."""
     private = graph.name[:MAX_PREFIX].rstrip("_")
@@ -234,7 +217,7 @@ def _flash_values(node: Node) -> NDArray[np.int8]:
 
 
 def _params(
-    layer: LayerCalls, names: _Names, tables: _Tables, views: list[ParamsView]
+    layer: LayerKernel, names: _Names, tables: _Tables, views: list[ParamsView]
 ) -> tuple[str, ...]:
     """The names of the parameter structs of a layer's calls, which are appended to `views`."""
     found = []
@@ -277,7 +260,7 @@ def _shape_text(shape: Iterable[int]) -> str:
 
 def _layer(
     index: int,
-    layer: LayerCalls,
+    layer: LayerKernel,
     params: Sequence[str],
     pointers: Mapping[str, str],
     plan: Plan,

@@ -8,10 +8,11 @@ through `forward` and `reference` carry one batch axis in front.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +117,53 @@ class KernelCall:
     tables: tuple[ConstTable, ...] = ()
     operands: tuple[int, ...] = (0,)
     scratch_bytes: int = 0
+
+
+Optimize: TypeAlias = Literal["balanced", "speed", "size", "ram"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What kernels may be chosen for."""
+
+    core: str = "portable"  # "cortex-m4"
+    features: frozenset[str] = frozenset()  # of mcugen.boards.FEATURES
+    optimize: Optimize = "balanced"
+
+
+PORTABLE = Target()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap:
+    """The output may share bytes with an operand that nobody reads later.
+
+    Allowed where output_start + distance <= operand_start, in bytes: a kernel that runs forward has
+    then read each byte before it is overwritten. A negative distance lets the output start later.
+    """
+
+    operand: int
+    distance: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Kernel:
+    """One way to compute a node: calls of C functions, and what they cost and allow."""
+
+    variant: str  # "portable", "dsp_2x4"
+    calls: tuple[KernelCall, ...]
+    cycles: float  # estimate on the target's core
+    overlaps: tuple[Overlap, ...] = ()
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Arena that is needed while the node runs; its calls use it one after the other."""
+        return max((call.scratch_bytes for call in self.calls), default=0)
+
+    @property
+    def table_bytes(self) -> int:
+        """Constant data."""
+        return sum(table.values.nbytes for call in self.calls for table in call.tables)
 
 
 class Op(ABC):
@@ -235,7 +283,25 @@ class IntOp(ABC):
 
     @abstractmethod
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
-        """The calls that compute this node."""
+        """The calls of the portable kernel."""
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """All ways to compute this node on a target, the portable one first."""
+        return (self.portable(inputs, output),)
+
+    def portable(self, inputs: Sequence[Shape], output: Shape) -> Kernel:
+        """The plain C kernel, which every core can run."""
+        places = self.in_place_operands(inputs, output)
+        # rough: a scalar loop takes some ten cycles a product and thirty a result
+        cycles = 10.0 * self.macs(inputs, output) + 30.0 * math.prod(output)
+        return Kernel(
+            variant="portable",
+            calls=self.kernels(inputs, output),
+            cycles=cycles,
+            overlaps=tuple(Overlap(operand=place, distance=0) for place in places),
+        )
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Multiply-accumulates of one inference."""

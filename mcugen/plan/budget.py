@@ -6,20 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcugen.boards import Board
-from mcugen.emit.view import LayerCalls
 from mcugen.errors import BudgetError
 from mcugen.ir.graph import Graph
 from mcugen.plan.arena import Plan
+from mcugen.plan.choose import LayerKernel
 from mcugen.plan.lifetimes import in_flash, tensor_bytes
 
 
-def layer_weight_bytes(layer: LayerCalls) -> int:
-    """Constant data of one layer, in bytes."""
-    return sum(table.values.nbytes for call in layer.calls for table in call.tables)
-
-
 def check_budget(
-    board: Board, graph: Graph, layers: Sequence[LayerCalls], plan: Plan, flash_bytes: int
+    board: Board, graph: Graph, layers: Sequence[LayerKernel], plan: Plan, flash_bytes: int
 ) -> None:
     """Raise BudgetError where arena or flash exceed the board; both are told at once.
 
@@ -38,10 +33,10 @@ def check_budget(
             f"layer {node.name} ({node.origin or node.op.kind}) binds, its tensors are {live}"
         )
     if flash_bytes > board.flash_bytes:
-        largest = max(layers, key=layer_weight_bytes, default=None)
+        largest = max(layers, key=lambda layer: layer.kernel.table_bytes, default=None)
         what = (
             f"; layer {largest.node.name} ({largest.node.origin or largest.node.op.kind}) is the "
-            f"largest with {layer_weight_bytes(largest)} bytes"
+            f"largest with {largest.kernel.table_bytes} bytes"
             if largest
             else ""
         )

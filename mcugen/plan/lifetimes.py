@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Buffers and lifetimes: which tensors share bytes, and when each must be kept."""
+"""Buffers and lifetimes: which tensors share bytes, when each must be kept, which may overlap."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcugen.ir.graph import Graph, Node
-from mcugen.ops.base import IntOp
+from mcugen.ops.base import IntOp, Kernel
 
 ALIGNMENT = 4  # bytes; kernels read int32 words where a tensor starts
+SCRATCH = ".scratch"  # behind a node's name: what its kernel needs while it runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buffer:
     """Bytes that live from step `first` to step `last`, both included.
 
-    A step is a node's position in execution order; inputs live from step -1. Views and in-place
-    results share their operand's buffer, so a buffer may bear several tensors' names.
+    A step is a node's position in execution order; inputs live from step -1. Views share their
+    operand's buffer, so a buffer may bear several tensors' names.
     """
 
     name: str
@@ -27,9 +28,22 @@ class Buffer:
     first: int
     last: int
 
-    def overlaps(self, other: Buffer) -> bool:
+    def meets(self, other: Buffer) -> bool:
         """Both are live at some step."""
         return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buffers:
+    """What is to be placed, and what may share bytes although it is live together.
+
+    `home` names the buffer of each tensor. `distances[output, operand]` allows these two buffers to
+    overlap where output + distance <= operand.
+    """
+
+    home: Mapping[str, str]
+    all: tuple[Buffer, ...]
+    distances: Mapping[tuple[str, str], int]
 
 
 def tensor_bytes(node: Node) -> int:
@@ -42,74 +56,110 @@ def in_flash(node: Node) -> bool:
     return getattr(node.op, "flash_values", None) is not None
 
 
-def shared_buffers(graph: Graph) -> Mapping[str, str]:
+def find_buffers(graph: Graph, kernels: Mapping[str, Kernel]) -> Buffers:
+    """All buffers of an integer graph under the chosen kernels, scratch included."""
+    home = _homes(graph)
+    steps = {node.name: step for step, node in enumerate(graph.nodes)}
+    last = _last_uses(graph, home)
+    sizes: dict[str, int] = {}
+    for name, buffer in home.items():
+        sizes[buffer] = max(sizes.get(buffer, 0), tensor_bytes(graph.by_name[name]))
+    tensors = [
+        Buffer(
+            name=name,
+            size_bytes=size,
+            first=-1 if name in graph.inputs else steps[name],
+            last=last[name],
+        )
+        for name, size in sizes.items()
+    ]
+    scratch = [
+        Buffer(
+            name=name + SCRATCH,
+            size_bytes=kernel.scratch_bytes,
+            first=steps[name],
+            last=steps[name],
+        )
+        for name, kernel in kernels.items()
+        if kernel.scratch_bytes
+    ]
+    return Buffers(
+        home=home,
+        all=(*tensors, *scratch),
+        distances=_distances(graph, kernels, home, last, steps),
+    )
+
+
+def _homes(graph: Graph) -> dict[str, str]:
     """The buffer of every tensor in the arena, named after the first tensor in it."""
     home: dict[str, str] = {}
-    last_use = _last_uses(graph, home={})
-    for step, node in enumerate(graph.nodes):
+    for node in graph.nodes:
+        op = node.op
+        assert isinstance(op, IntOp)
         if in_flash(node):
             continue
-        home[node.name] = _home_of(graph, node, step, home, last_use)
+        viewed = home.get(node.inputs[0]) if op.is_view else None
+        home[node.name] = viewed or node.name
     return home
 
 
-def _home_of(
-    graph: Graph, node: Node, step: int, home: Mapping[str, str], last_use: Mapping[str, int]
-) -> str:
-    op = node.op
-    assert isinstance(op, IntOp)
-    if op.is_view and node.inputs[0] in home:
-        return home[node.inputs[0]]
-    size = tensor_bytes(node)
-    for position in op.in_place_operands(graph.input_shapes(node), node.shape):
-        name = node.inputs[position]
-        mates = [n for n, h in home.items() if name in home and h == home[name]]
-        if mates and size == tensor_bytes(graph.by_name[name]):
-            others = [n for i, n in enumerate(node.inputs) if i != position and n in mates]
-            dies = all(last_use[mate] <= step for mate in mates)
-            if dies and (not others or others == [name] * len(others)):
-                return home[name]
-    return node.name
-
-
 def _last_uses(graph: Graph, home: Mapping[str, str]) -> dict[str, int]:
-    """The step after which each tensor (or buffer, through `home`) is not read any more."""
+    """The last step at which each buffer is written or read; outputs are kept beyond the end."""
     last: dict[str, int] = {}
     for step, node in enumerate(graph.nodes):
         for name in (*node.inputs, node.name):
-            key = home.get(name, name)
-            last[key] = step
+            if name in home:
+                last[home[name]] = step
     for name in graph.outputs:
-        last[home.get(name, name)] = len(graph.nodes)
+        if name in home:
+            last[home[name]] = len(graph.nodes)
     return last
 
 
-def find_buffers(
-    graph: Graph, scratch: Mapping[str, int]
-) -> tuple[Mapping[str, str], list[Buffer]]:
-    """The buffer of every tensor, and all buffers, scratch included.
-
-    `scratch` gives the bytes a node's kernels need while it runs; that buffer is called
-    `<node>.scratch`.
-    """
-    home = shared_buffers(graph)
-    last = _last_uses(graph, home)
-    steps = {node.name: step for step, node in enumerate(graph.nodes)}
-    buffers = []
-    for name in dict.fromkeys(home.values()):
-        first = -1 if name in graph.inputs else steps[name]
-        size = max(tensor_bytes(graph.by_name[n]) for n, h in home.items() if h == name)
-        buffers.append(Buffer(name=name, size_bytes=size, first=first, last=last[name]))
-    buffers.extend(
-        Buffer(name=f"{name}.scratch", size_bytes=size, first=steps[name], last=steps[name])
-        for name, size in scratch.items()
-        if size
-    )
-    return home, buffers
+def _distances(
+    graph: Graph,
+    kernels: Mapping[str, Kernel],
+    home: Mapping[str, str],
+    last: Mapping[str, int],
+    steps: Mapping[str, int],
+) -> dict[tuple[str, str], int]:
+    """Pairs of buffers that may overlap: the operand dies where the output is born."""
+    found: dict[tuple[str, str], int] = {}
+    for name, kernel in kernels.items():
+        inputs = graph.by_name[name].inputs
+        allowed = {overlap.operand: overlap.distance for overlap in kernel.overlaps}
+        for buffer in {home[operand] for operand in inputs if operand in home}:
+            places = [k for k, operand in enumerate(inputs) if home.get(operand) == buffer]
+            if last[buffer] == steps[name] and all(place in allowed for place in places):
+                found[home[name], buffer] = max(allowed[place] for place in places)
+    return found
 
 
-def lower_bound(buffers: Sequence[Buffer]) -> int:
-    """No arena can be smaller: the largest sum of buffers live at one step, in bytes."""
-    steps = {b.first for b in buffers}
-    sums = (sum(b.size_bytes for b in buffers if b.first <= s <= b.last) for s in steps)
-    return max(sums, default=0)
+def lower_bound(buffers: Buffers) -> int:
+    """No arena for this execution order can be smaller, in bytes."""
+    return max((live_bytes(buffers, step) for step in _steps(buffers)), default=0)
+
+
+def _steps(buffers: Buffers) -> set[int]:
+    return {buffer.first for buffer in buffers.all}
+
+
+def live_bytes(buffers: Buffers, step: int) -> int:
+    """Least bytes that the buffers live at a step take, those that may overlap doing so."""
+    live = [b for b in buffers.all if b.first <= step <= b.last]
+    born = {b.name: b for b in live if b.first == step}
+    total = sum(b.size_bytes for b in live)
+    for name, output in born.items():
+        shared = [
+            _shared_bytes(output, operand, distance)
+            for operand in live
+            if (distance := buffers.distances.get((name, operand.name))) is not None
+        ]
+        total -= min(output.size_bytes, sum(shared))
+    return total
+
+
+def _shared_bytes(output: Buffer, operand: Buffer, distance: int) -> int:
+    """Most bytes that both can have in common."""
+    span = max(output.size_bytes, max(distance, 0) + operand.size_bytes)
+    return max(0, output.size_bytes + operand.size_bytes - span)

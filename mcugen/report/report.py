@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import mcugen
 from mcugen.boards import Board
 from mcugen.ir.graph import Graph, QParams
-from mcugen.plan.budget import layer_weight_bytes
 
 if TYPE_CHECKING:
     from mcugen.evaluate import Accuracy
@@ -119,7 +118,7 @@ def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, 
             "input_shapes": [list(shape) for shape in graph.input_shapes(layer.node)],
             "output_shape": list(layer.node.shape),
             "macs": layer.node.op.macs(graph.input_shapes(layer.node), layer.node.shape),
-            "weight_bytes": layer_weight_bytes(layer),
+            "weight_bytes": layer.kernel.table_bytes,
             "kernel": " ".join(dict.fromkeys(call.function for call in layer.calls)),
             "sqnr_db": _db(sqnr.get(layer.node.name)),
         }

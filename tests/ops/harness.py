@@ -12,16 +12,17 @@ import torch
 from numpy.typing import NDArray
 
 from mcugen.emit.render import render
-from mcugen.emit.view import layer_calls, network_view
+from mcugen.emit.view import network_view
 from mcugen.emit.write import write_files
 from mcugen.fixed_point import RequantMode
 from mcugen.frontend.export import InputLayout, input_shapes, to_graph
 from mcugen.ir.check import check
 from mcugen.ir.graph import Graph, Node, QParams, Shape
 from mcugen.ir.interp import run
-from mcugen.ops.base import InputS8, IntOp
+from mcugen.ops.base import PORTABLE, InputS8, IntOp, Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.arena import plan_arena
+from mcugen.plan.choose import choose_kernels
 from mcugen.simulate.program import program_of
 from mcugen.train.forward import forward, to_stored
 from mcugen.verify.compare import compare
@@ -53,6 +54,7 @@ def check_module(
     tolerance: float = 0.02,
     seed: int = 0,
     minimum: int = 60,
+    target: Target = PORTABLE,
 ) -> Compilation:
     """Compile a module; assert C == reference in every tensor, and int8 near to torch.
 
@@ -63,7 +65,7 @@ def check_module(
     graph = export(module, *shapes, layout=layout)
     samples = random_inputs(graph, seed)
     stored = stored_inputs(graph, samples)
-    options = CompileOptions(requant=requant, skip_passes=skip_passes)
+    options = CompileOptions(requant=requant, skip_passes=skip_passes, target=target)
     compiled = compile_graph(graph, stored, options)
     inputs = quantize_inputs(compiled.graph, stored)
     check_c(compiled, verification_inputs(compiled.graph, inputs, minimum))
@@ -173,15 +175,15 @@ def check_op(
     input_qparams: QParams = DEFAULT_QPARAMS,
     output_qparams: QParams = DEFAULT_QPARAMS,
     minimum: int = 60,
+    target: Target = PORTABLE,
 ) -> None:
     """Assert that an operator's kernel equals its reference, and that `bounds` holds its outputs.
 
     Inputs are extremes and random int8 values over the whole range.
     """
     graph = graph_of(op, shapes, output, input_qparams, output_qparams)
-    layers = layer_calls(graph)
-    scratch = {layer.node.name: max(c.scratch_bytes for c in layer.calls) for layer in layers}
-    plan = plan_arena(graph, scratch)
+    layers = choose_kernels(graph, target)
+    plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
     view = network_view(graph, layers, plan, 0, "")
     inputs = verification_inputs(graph, minimum=minimum)
     _check_bounds(op, shapes, output, inputs)

@@ -11,12 +11,13 @@ import pytest
 
 from mcugen.emit.names import MAX_NAME
 from mcugen.emit.render import render
-from mcugen.emit.view import NetworkView, layer_calls, network_view
+from mcugen.emit.view import NetworkView, network_view
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Graph, Node, QParams, Shape
-from mcugen.ops.base import ConstTable, InputS8, IntOp, KernelCall
+from mcugen.ops.base import PORTABLE, ConstTable, InputS8, IntOp, KernelCall
 from mcugen.ops.constant import ConstantS8
 from mcugen.plan.arena import plan_arena
+from mcugen.plan.choose import choose_kernels
 
 Q = QParams(scale=0.5, zero_point=-3)
 SHAPE = (2, 3)
@@ -65,8 +66,9 @@ def graph_of(*nodes: Node, outputs: Sequence[str] = (), name: str = "net") -> Gr
 
 
 def view_of(graph: Graph, options: str = "") -> NetworkView:
-    layers = layer_calls(graph)
-    return network_view(graph, layers, plan_arena(graph, {}), 0, options)
+    layers = choose_kernels(graph, PORTABLE)
+    plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
+    return network_view(graph, layers, plan, 0, options)
 
 
 def lines_of(graph: Graph) -> list[str]:
