@@ -12,6 +12,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option of tests/golden."""
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="take over what is generated now as the golden text of tests/golden",
+    )
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
