@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.errors import CalibrationError
+from mcugen.files import MAX_BYTES, read_file
 from mcugen.ir.graph import Shape
 
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[Any]]
 
-MAX_BYTES = 2 << 30
 _LABELS = ("y", "label", "labels")
 _NUMBERS = "fiub"  # numpy's kinds: float, int, unsigned, bool
 
@@ -103,7 +103,7 @@ def _wave(shape: Shape, generator: np.random.Generator) -> NDArray[np.float64]:
 def _named(source: object, inputs: int) -> dict[str, NDArray[Any]]:
     """Arrays by name, from whatever the user passed."""
     if isinstance(source, (str, Path)):
-        return _read(Path(source))
+        return read_arrays(Path(source))
     if isinstance(source, Mapping):
         return {str(name): _array(value) for name, value in source.items()}
     if isinstance(source, (list, tuple)) and len(source) == inputs:
@@ -125,9 +125,10 @@ def _array(value: object) -> NDArray[Any]:
         raise CalibrationError(msg) from error
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npz file by name, or that of a .npy file as `x`. Raises CalibrationError."""
     try:
-        data = path.read_bytes()
+        data = read_file(path, MAX_BYTES)
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror or error}"
         raise CalibrationError(msg) from error

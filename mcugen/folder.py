@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugen.boards import load_board
-from mcugen.data import load_calibration
-from mcugen.errors import CalibrationError
+from mcugen.boards import Core, core_named, load_board
+from mcugen.data import load_calibration, read_arrays
+from mcugen.errors import BoardError, OutputError
 from mcugen.ir.serialize import load as load_graph
 from mcugen.network import REFERENCE, CompiledNetwork, read_report
 from mcugen.report.report import proof_values
@@ -25,31 +25,40 @@ from mcugen.verify.inputs import Batch, verification_inputs
 def run_folder(folder: Path, inputs: Sequence[str], output: Path | None = None) -> str:
     """Run the C of a folder on arrays from files; the results as text, or written to `output`.
 
-    Raises CalibrationError where the arrays do not fit the network.
+    Raises CalibrationError where the arrays do not fit the network, OutputError where the results
+    cannot be written.
     """
+    if output is not None and output.suffix not in (".npy", ".npz"):
+        msg = f"output {output} must end in .npy or .npz"
+        raise OutputError(msg)
     arrays = [array for path in inputs for array in _arrays(Path(path))]
     with CompiledNetwork(folder) as network:
         results = network(*arrays)
     outputs = results if isinstance(results, tuple) else (results,)
     if output is None:
         return "\n".join(_shown(k, y, len(outputs)) for k, y in enumerate(outputs))
-    if len(outputs) == 1 and output.suffix != ".npz":
-        np.save(output, outputs[0])
-    else:
-        np.savez(output, *outputs)
+    _write(output, outputs)
     return f"wrote {output}"
 
 
-def _arrays(path: Path) -> list[NDArray[np.generic]]:
-    """The array of a .npy file, or all arrays of a .npz file in their order."""
+def _write(output: Path, results: Sequence[NDArray[np.generic]]) -> None:
+    if output.suffix == ".npy" and len(results) > 1:
+        msg = f"the network has {len(results)} outputs, which need a .npz file, not {output}"
+        raise OutputError(msg)
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return [content]
-        return [content["x"]] if "x" in content else [content[name] for name in content.files]
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        msg = f"{path}: not a readable .npy or .npz file ({error})"
-        raise CalibrationError(msg) from error
+        if output.suffix == ".npy":
+            np.save(output, results[0])
+        else:
+            np.savez(output, *results)
+    except OSError as error:
+        msg = f"cannot write {output}: {error.strerror or error}"
+        raise OutputError(msg) from error
+
+
+def _arrays(path: Path) -> list[NDArray[np.generic]]:
+    """The array of a .npy file; `x` of a .npz file, or all of its arrays in their order."""
+    named = read_arrays(path)
+    return [named["x"]] if "x" in named else list(named.values())
 
 
 def _shown(k: int, y: NDArray[np.generic], count: int) -> str:
@@ -71,11 +80,22 @@ def verify_folder(
     Raises MismatchError at the first difference.
     """
     with CompiledNetwork(folder) as network:
-        core = load_board(board or str(network.report["board"])).core
+        core = _core(network.report, board)
         inputs = verification_inputs(network.graph, _samples(network, calib))
         targets = Targets(core=core, simulate=simulate, sanitize=sanitize)
         proof = verify_everywhere(network.graph, network.program, network.host, inputs, targets)
     return {"name": network.graph.name} | proof_values(proof)
+
+
+def _core(report: Mapping[str, Any], board: str | None) -> Core:
+    """The core of the board named, else the one that the folder was built for."""
+    if board is not None:
+        return load_board(board).core
+    try:
+        return core_named(str(report["core"])).core
+    except BoardError as error:
+        msg = f"{report['core']} is a core from a board file: name that file with --board"
+        raise BoardError(msg) from error
 
 
 def _samples(network: CompiledNetwork, calib: str | None) -> Batch | None:
@@ -91,7 +111,7 @@ def profile_folder(folder: Path, board: str | None = None) -> dict[str, Any]:
     """
     report = read_report(folder)
     graph = load_graph(folder / REFERENCE)
-    core = load_board(board or str(report["board"])).core
+    core = _core(report, board)
     profile = profile_target(program_of(folder, graph), core)
     layers = [
         {

@@ -30,12 +30,17 @@ def read_report(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         msg = f"{folder} is not a folder that `mcugen build` wrote: {REPORT}: {error}"
         raise OutputError(msg) from error
-    wanted = ("name", "board", "cflags", "arena_bytes", "layers", "files")
-    missing = [key for key in wanted if not isinstance(report, dict) or key not in report]
-    if missing:
-        msg = f"{folder / REPORT} lacks {', '.join(missing)}; build the folder again"
+    wanted = {"name": str, "board": str, "core": str, "arena_bytes": int, "files": list}
+    held = report if isinstance(report, dict) else {}
+    bad = [key for key, kind in wanted.items() if not isinstance(held.get(key), kind)]
+    if bad:
+        msg = f"{folder / REPORT} lacks {', '.join(bad)}; build the folder again"
         raise OutputError(msg)
-    return dict(report)
+    gone = [str(name) for name in held["files"] if not (folder / str(name)).is_file()]
+    if gone:
+        msg = f"{folder} lacks {', '.join(gone)}, which `mcugen build` wrote; build it again"
+        raise OutputError(msg)
+    return held
 
 
 class CompiledNetwork:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from mcugen.errors import ModelError
+from mcugen.files import MAX_BYTES, read_file
 
 FileKind = Literal["exported", "torchscript", "pickle zip", "pickle"]
 
-MAX_BYTES = 2 << 30  # of a file, and of what a zip archive says it unpacks to
 _MAX_MEMBERS = 100_000
 
 _ZIP = b"PK"
@@ -82,11 +82,7 @@ def _read_bytes(path: Path) -> bytes:
         if path.is_dir():
             msg = "this is a directory; pass the model file"
             raise ModelError(msg)
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            msg = f"the file is {size:,} bytes long; at most {MAX_BYTES:,} are read"
-            raise ModelError(msg)
-        data = path.read_bytes()
+        data = read_file(path, MAX_BYTES)
     except FileNotFoundError as error:
         msg = "there is no such file"
         raise ModelError(msg) from error

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a user's file whole, but not one that never ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MAX_BYTES = 2 << 30
+
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """A file's content.
+
+    Raises OSError where it cannot be read, is longer than `max_bytes`, or is a device or a pipe,
+    which need not end.
+    """
+    if not path.is_file() and not path.is_dir() and path.exists():
+        msg = "it is a device or a pipe, not a file"
+        raise OSError(msg)
+    size = path.stat().st_size
+    if size > max_bytes:
+        msg = f"it is {size:,} bytes long; at most {max_bytes:,} are read"
+        raise OSError(msg)
+    return path.read_bytes()
