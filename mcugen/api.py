@@ -22,7 +22,7 @@ __all__ = ["BuildResult", "CompiledNetwork", "build", "load"]
 def build(
     model: torch.nn.Module | ExportedProgram | str | Path,
     *,
-    board: str,
+    board: str | Path,
     calibration: Samples | None = None,
     evaluation: Samples | None = None,
     out: str | Path | None = None,
@@ -55,7 +55,7 @@ def build(
     """
     shapes = None if input_shapes is None else tuple(tuple(shape) for shape in input_shapes)
     options = BuildOptions(
-        board=board,
+        board=str(board),
         out=None if out is None else Path(out),
         name=name,
         calibration=calibration,

@@ -45,8 +45,8 @@ def _guarded(function: F) -> F:
     def run(*args: Any, debug: bool, **kwargs: Any) -> None:
         try:
             function(*args, **kwargs)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click knows what to do, also where the reader of a pipe has gone
         except KeyboardInterrupt:
             click.echo("interrupted; nothing was changed", err=True)
             sys.exit(130)
@@ -62,6 +62,13 @@ def _explain(error: Exception) -> int:
     """Print one message for an error; the exit code."""
     if isinstance(error, McugenError) and not isinstance(error, MismatchError):
         click.echo(f"error: {error}", err=True)
+        return 2
+    if isinstance(error, OSError):  # a full disk, a folder that is gone
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {place}{error.strerror or error}", err=True)
+        return 2
+    if isinstance(error, MemoryError):
+        click.echo("error: there is not enough memory", err=True)
         return 2
     kind = "" if isinstance(error, (MismatchError, InternalError)) else f"{type(error).__name__}: "
     click.echo(f"internal error: {kind}{error}\n{REPORT_BUG}", err=True)

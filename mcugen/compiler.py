@@ -71,6 +71,7 @@ def build(
 ) -> BuildResult:
     """Compile, verify and write a network. Raises McugenError for everything a user can mend."""
     board = load_board(options.board)
+    choices = _compile_options(options, board)
     progress("reading the model")
     loaded = load(
         model,
@@ -80,13 +81,13 @@ def build(
             trust_pickle=options.trust_pickle,
         ),
     )
-    name = check_name(options.name) if options.name else default_name(loaded.name)
+    name = default_name(loaded.name) if options.name is None else check_name(options.name)
     out = options.out or Path("build") / name
     check_target(out)
     graph = to_graph(loaded.program, name, options.input_layout)
     data = _read_data(graph, loaded, options)
     progress("compiling")
-    compiled = compile_graph(graph, data.calibration, _compile_options(options, board))
+    compiled = compile_graph(graph, data.calibration, choices)
     check_budget(board, compiled.graph, compiled.layers, compiled.plan, compiled.view.weight_bytes)
     with staging(out) as folder:
         report = _write_and_verify(folder, compiled, board, loaded, data, options, progress)

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from mcugen.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +44,18 @@ class BuildOptions:
     sanitize: bool = False
     simulate: int = 16  # inputs compared on the simulated core, 0 to leave it out
     dump_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for a choice that is none of those offered."""
+        offered = {"input_layout": InputLayout, "requant": Requant, "optimize": Optimize}
+        for name, choices in offered.items():
+            if getattr(self, name) not in get_args(choices):
+                expected = ", ".join(get_args(choices))
+                msg = f"{name} is {getattr(self, name)!r}; expected one of {expected}"
+                raise OptionError(msg)
+        if self.simulate < 0:
+            msg = f"simulate is {self.simulate}; expected a number of inputs, or 0 for none"
+            raise OptionError(msg)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

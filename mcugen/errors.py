@@ -11,6 +11,10 @@ class McugenError(Exception):
     """
 
 
+class OptionError(McugenError):
+    """A choice that is not known or not possible."""
+
+
 class ModelError(McugenError):
     """The model file cannot be read, is unsafe, or describes a network that cannot be compiled."""
 

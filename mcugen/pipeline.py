@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mcugen.emit.render import render
 from mcugen.emit.view import NetworkView, network_view
+from mcugen.errors import OptionError
 from mcugen.fixed_point import RequantMode
 from mcugen.ir.check import Stage, check
 from mcugen.ir.graph import Graph
@@ -34,7 +35,7 @@ from mcugen.passes import (
 )
 from mcugen.plan.arena import Plan, plan_arena
 from mcugen.plan.choose import LayerKernel, choose_kernels
-from mcugen.quantize.observers import observe_ranges
+from mcugen.quantize.observers import make_observer, observe_ranges
 from mcugen.quantize.qparams import choose_qparams
 
 Pass = Callable[[Graph], Graph]
@@ -61,6 +62,15 @@ class CompileOptions:
     skip_passes: frozenset[str] = frozenset()
     target: Target = PORTABLE
     dump_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError for passes and ranges that are not known."""
+        known = (*FLOAT_PASSES, *INTEGER_PASSES)
+        unknown = sorted(self.skip_passes - set(known))
+        if unknown:
+            msg = f"unknown pass {', '.join(unknown)}; the passes are {', '.join(known)}"
+            raise OptionError(msg)
+        make_observer(self.ranges)
 
     def text(self) -> str:
         """The choices that change the generated C, for its digest."""

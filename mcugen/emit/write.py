@@ -19,6 +19,9 @@ REPORT = "report.json"
 
 def check_target(out: Path) -> None:
     """Raise OutputError where `out` exists and is not a folder that mcugen wrote and owns."""
+    if Path.cwd() == out.resolve():
+        msg = f"output {out} is the current folder, which cannot be replaced; choose another --out"
+        raise OutputError(msg)
     if not out.exists() and not out.is_symlink():
         return
     if not out.is_dir() or out.is_symlink():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcugen.errors import CalibrationError
+from mcugen.errors import CalibrationError, OptionError
 from mcugen.ir.graph import Graph
 from mcugen.train.forward import forward
 
@@ -95,7 +95,10 @@ class HistogramObserver(RangeObserver):
 
 
 def make_observer(ranges: str) -> RangeObserver:
-    """`minmax`, or `percentile` with an optional figure: `percentile:99.9`."""
+    """`minmax`, or `percentile` with an optional figure: `percentile:99.9`.
+
+    Raises OptionError for anything else.
+    """
     method, _, figure = ranges.partition(":")
     if method == "minmax" and not figure:
         return MinMaxObserver()
@@ -107,7 +110,7 @@ def make_observer(ranges: str) -> RangeObserver:
         if 50.0 < percentile <= 100.0:
             return HistogramObserver(percentile)
     msg = f"ranges {ranges!r} is not known; use minmax, or percentile:P with 50 < P <= 100"
-    raise CalibrationError(msg)
+    raise OptionError(msg)
 
 
 def observe_ranges(
