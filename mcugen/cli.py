@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -79,6 +80,8 @@ def _explain(error: Exception) -> int:
 @click.version_option(__version__, prog_name="mcugen")
 def main() -> None:
     """Compile a trained PyTorch network to int8 C99 for a microcontroller, verified bit for bit."""
+    # A process that is told to end removes its temporary files, as on an error.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 _SHAPE_HELP = "Shape of an input, batch axis included; once for each input."

@@ -101,7 +101,12 @@ def host_compiler() -> HostCompiler:
     Raises:
         MissingToolError: None of them is there, or MCUGEN_CC names no command.
     """
-    chosen = shlex.split(os.environ.get(HOST_VARIABLE, ""))
+    text = os.environ.get(HOST_VARIABLE, "")
+    try:
+        chosen = shlex.split(text)
+    except ValueError as error:  # a quote that is not closed
+        msg = f"{HOST_VARIABLE} is {text!r}, which is no command: {error}"
+        raise MissingToolError(msg) from error
     if chosen:
         if shutil.which(chosen[0]) is None:
             msg = f"{HOST_VARIABLE} is {chosen[0]!r}, which is no command on the PATH"
