@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mcugen.compiler import BuildResult
 from mcugen.compiler import build as _build
 from mcugen.config import BuildOptions, InputLayout, Optimize, Requant, Samples
+from mcugen.errors import OptionError
 from mcugen.network import CompiledNetwork
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def build(
     Raises McugenError (see mcugen.errors) for everything that the caller can mend, MismatchError
     where C and reference differ.
     """
-    shapes = None if input_shapes is None else tuple(tuple(shape) for shape in input_shapes)
+    shapes = None if input_shapes is None else _shapes(input_shapes)
     options = BuildOptions(
         board=str(board),
         out=None if out is None else Path(out),
@@ -72,6 +73,14 @@ def build(
         simulate=simulate,
     )
     return _build(model, options)
+
+
+def _shapes(given: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    try:
+        return tuple(tuple(int(size) for size in shape) for shape in given)
+    except (TypeError, ValueError) as error:
+        msg = f"input_shapes is {given!r}; expected one shape for each input: [(1, 1, 28, 28)]"
+        raise OptionError(msg) from error
 
 
 def load(folder: str | Path) -> CompiledNetwork:

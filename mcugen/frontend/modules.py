@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 
 import torch
 from torch import nn
@@ -86,7 +88,8 @@ def _float_copy(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 
 def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
     try:
-        return torch.export.export(module, inputs)
+        with redirect_stderr(io.StringIO()):  # torch prints the graph that it could not finish
+            return torch.export.export(module, inputs)
     except Exception as error:  # torch.export raises dozens of kinds
         msg = f"torch.export cannot trace the network: {first_line(error)}"
         raise ModelError(msg) from error

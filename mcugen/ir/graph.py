@@ -28,6 +28,10 @@ class Origin:
             return f"{self.module} ({self.source})"
         return self.module or self.source
 
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return bool(self.module or self.source)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QParams:
