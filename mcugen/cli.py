@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 a bug of mcugen (a mismatch included), 2 a mistake that
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import signal
@@ -72,7 +73,8 @@ def _explain(error: Exception) -> int:
         click.echo("error: there is not enough memory", err=True)
         return 2
     kind = "" if isinstance(error, (MismatchError, InternalError)) else f"{type(error).__name__}: "
-    click.echo(f"internal error: {kind}{error}\n{REPORT_BUG}", err=True)
+    doubt = "unless a generated file was changed, " if isinstance(error, MismatchError) else ""
+    click.echo(f"internal error: {kind}{error}\n{doubt}{REPORT_BUG}", err=True)
     return 1
 
 
@@ -171,7 +173,8 @@ def build(model: Path, **choices: Any) -> None:
         skip_passes=frozenset(skip),
         **choices,
     )
-    result = run(model, options, _progress(quiet or as_json))
+    with contextlib.redirect_stdout(sys.stderr):  # what the user's own modules print
+        result = run(model, options, _progress(quiet or as_json))
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     if as_json:
@@ -198,7 +201,8 @@ def inspect(model: Path, as_json: bool, **choices: Any) -> None:
     from mcugen.report.terminal import inspection_text
 
     choices["input_shapes"] = choices.pop("shapes") or None
-    found = run(model, **choices)
+    with contextlib.redirect_stdout(sys.stderr):
+        found = run(model, **choices)
     click.echo(json.dumps(found, indent=2) if as_json else inspection_text(found))
     if found["problems"]:
         sys.exit(2)

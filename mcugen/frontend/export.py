@@ -15,7 +15,7 @@ from torch.fx import Interpreter
 from torch.fx import Node as FxNode
 
 from mcugen.errors import ModelError, UnsupportedOpError
-from mcugen.frontend.aten_map import HANDLERS
+from mcugen.frontend.aten_map import HANDLERS, Handler
 from mcugen.frontend.builder import Builder, Unavailable, Value, channels_last
 from mcugen.ir.graph import Graph, Node, Origin, Shape
 from mcugen.ops import Input
@@ -59,7 +59,12 @@ def origin_from(module: str, stack_trace: str) -> Origin:
         path, number = user[-1]
         file = path.replace("\\", "/").rsplit("/", 1)[-1]
         source = f"{file}:{number}"
-    return Origin(module=module, source=source)
+    return Origin(module=_printable(module), source=_printable(source))
+
+
+def _printable(text: str) -> str:
+    """Names come from the file and end up in the terminal: nothing that it would obey."""
+    return "".join(c for c in text if c.isprintable())
 
 
 def node_hint(node: FxNode, origin: Origin) -> str:
@@ -210,9 +215,12 @@ class _Walker:
         args = self._resolve(node.args)
         kwargs = self._resolve(node.kwargs)
         tensors = list(_flat((args, kwargs)))
+        picks = getattr(target, "__name__", "") == "getitem"
         if any(isinstance(t, _Poison) for t in tensors):
+            if not picks:
+                self._handler(node)  # so that it is reported if it is unsupported too
             return _Poison()
-        if getattr(target, "__name__", "") == "getitem":
+        if picks:
             return args[0][args[1]]
         missing = [t for t in tensors if isinstance(t, Unavailable)]
         if missing:
@@ -221,13 +229,19 @@ class _Walker:
         if not any(isinstance(t, Value) for t in tensors):
             with torch.no_grad():
                 return target(*args, **kwargs)  # type: ignore[operator]
-        return self._handle(node, _key(target), args, kwargs)
+        return self._handle(node, args, kwargs)
 
-    def _handle(self, node: FxNode, key: str, args: Any, kwargs: Any) -> Any:
-        handler = HANDLERS.get(key)
+    def _handler(self, node: FxNode) -> Handler | None:
+        """The import of a node's operator; None, and a problem, where there is none."""
+        handler = HANDLERS.get(_key(node.target))
         if handler is None:
             self.unknown = True
-            self._problem(self._where(node), f"operator aten.{key} is not supported")
+            self._problem(self._where(node), f"operator {node.target} is not supported")
+        return handler
+
+    def _handle(self, node: FxNode, args: Any, kwargs: Any) -> Any:
+        handler, key = self._handler(node), _key(node.target)
+        if handler is None:
             return _Poison()
         try:
             return handler(self.builder, *args, **kwargs)

@@ -104,7 +104,7 @@ def _imported(file: Path) -> ModuleType:
     try:
         with importable_from(file.parent):
             spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises
+    except (Exception, SystemExit) as error:  # whatever the user's file does: it may be a script
         msg = f"--arch: {file} cannot be imported: {first_line(error)}"
         raise ModelError(msg) from error
     return module
@@ -121,7 +121,7 @@ def _called(module: ModuleType, file: Path, name: str) -> object:
     try:
         with importable_from(file.parent):
             made: object = maker()
-    except Exception as error:  # whatever the user's constructor raises
+    except (Exception, SystemExit) as error:  # whatever the user's constructor does
         msg = f"--arch: {name}() of {file} cannot be called without arguments: {first_line(error)}"
         raise ModelError(msg) from error
     return made
