@@ -11,6 +11,7 @@ import functools
 import json
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +84,8 @@ def _explain(error: Exception) -> int:
 def main() -> None:
     """Compile a trained PyTorch network to int8 C99 for a microcontroller, verified bit for bit."""
     # A process that is told to end removes its temporary files, as on an error.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 _SHAPE_HELP = "Shape of an input, batch axis included; once for each input."
