@@ -29,18 +29,23 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if real == 0.0:
         return 0, MAX_SHIFT
     fraction, exponent = math.frexp(real)
-    multiplier, shift = round(fraction * 2**31), 31 - exponent
+    multiplier, shift = half_up(fraction * 2.0**31), 31 - exponent
     if multiplier == 2**31:
         # just below 2^30 the shift cannot fall any further, and M keeps its largest value
         multiplier, shift = (2**30, shift - 1) if shift > 1 else (2**31 - 1, shift)
     if shift > MAX_SHIFT:
-        multiplier, shift = round(math.ldexp(real, MAX_SHIFT)), MAX_SHIFT
+        multiplier, shift = half_up(math.ldexp(real, MAX_SHIFT)), MAX_SHIFT
     return multiplier, shift
 
 
 def round_half_up(values: NDArray[np.float64]) -> IntArray:
     """floor(x + 1/2), the one rounding that turns reals into integers at compile time."""
     return np.floor(values + 0.5).astype(np.int64)
+
+
+def half_up(value: float) -> int:
+    """The same for one number."""
+    return math.floor(value + 0.5)
 
 
 def scale_single(acc: IntArray, multiplier: IntArray, shift: IntArray) -> IntArray:

@@ -19,6 +19,7 @@ rounded. The logarithm needs log2 of m, which comes bit by bit from squaring:
     y_i = clamp(floor((B - A d_i - floor(q L / 2^16)) / 2^t), low, high)
 
 with A = round(2^t s / s_out), L = round(2^t ln 2 / s_out) and B = 2^t zero_point + 2^(t-1).
+Every round() is half up.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mcugen.errors import ModelError
-from mcugen.fixed_point import IntArray, round_half_up
+from mcugen.fixed_point import IntArray, half_up, round_half_up
 from mcugen.ir.graph import QParams, Shape
 from mcugen.ops.base import ConstTable, IntOp, KernelCall, Lowering, Op
 
@@ -110,8 +111,8 @@ class LogSoftmax(RowFunction):
         return LogSoftmaxS8(
             exp=exp_table(source.qparams.scale, bits),
             exp_bits=bits,
-            factor=round(step * 2**shift),
-            log2_factor=round(log2 * 2**shift),
+            factor=half_up(step * 2.0**shift),
+            log2_factor=half_up(log2 * 2.0**shift),
             bias=(target.zero_point << shift) + (1 << (shift - 1)),
             shift=shift,
             low=target.low,

@@ -214,6 +214,7 @@ def test_c_requantize_equals_reference(
         (0.0, (0, 62)),
         (1.0, (2**30, 30)),
         (0.5, (2**30, 31)),
+        (2.0**-10 + 2.0**-41, (2**30 + 1, 40)),  # half a step: up, not to even
         (math.nextafter(1.0, 0.0), (2**30, 30)),
         (math.nextafter(2.0**30, 0.0), (2**31 - 1, 1)),
         (2.0**-32, (2**30, 62)),
