@@ -293,15 +293,19 @@ class IntOp(ABC):
 
     def portable(self, inputs: Sequence[Shape], output: Shape) -> Kernel:
         """The plain C kernel, which every core can run."""
-        places = self.in_place_operands(inputs, output)
         # rough: a scalar loop takes some ten cycles a product and thirty a result
         cycles = 10.0 * self.macs(inputs, output) + 30.0 * math.prod(output)
         return Kernel(
             variant="portable",
             calls=self.kernels(inputs, output),
             cycles=cycles,
-            overlaps=tuple(Overlap(operand=place, distance=0) for place in places),
+            overlaps=self.portable_overlaps(inputs, output),
         )
+
+    def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
+        """What the portable kernel's output may share with its operands."""
+        places = self.in_place_operands(inputs, output)
+        return tuple(Overlap(operand=place, distance=0) for place in places)
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Multiply-accumulates of one inference."""

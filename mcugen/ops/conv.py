@@ -22,9 +22,11 @@ from mcugen.ops.base import (
     KernelCall,
     Lowering,
     Op,
+    Overlap,
     Padding,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense, linked
+from mcugen.ops.overlap import window_overlap
 from mcugen.ops.weights import quantize_layer, requantize_tables
 from mcugen.ops.window import Window, as_image, like_input, windows
 
@@ -218,6 +220,12 @@ class ConvS8(IntOp):
         field = bias + self.accumulate(values, weight)[0]
         flat = field.reshape(-1, field.shape[-1])
         return flat[0] if np.all(flat == flat[0]) else field
+
+    def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
+        """Pixel after pixel, all channels of one before the next."""
+        in_h, in_w, in_ch = as_image(inputs[0])
+        rows, cols = self.window.along(0, in_h), self.window.along(1, in_w)
+        return (window_overlap(rows, cols, in_ch, output[-1]),)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """Depthwise weights are stored [kernel_h, kernel_w, ch], dense ones with out_ch first."""

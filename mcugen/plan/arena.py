@@ -65,6 +65,9 @@ _ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
     lambda b: (-(b.last - b.first), -b.size_bytes),
     lambda b: (-b.size_bytes * (b.last - b.first + 1), b.first),
     lambda b: (b.last, -b.size_bytes),
+    # backwards, operands climb above the outputs that may overlap them
+    lambda b: (-b.first, -b.size_bytes),
+    lambda b: (-b.last, -b.size_bytes),
 )
 
 
