@@ -98,7 +98,7 @@ def part_hint(key: str) -> str:
 
 @cache
 def _files() -> dict[str, Path]:
-    """The database file of every part, by the part's full name; empty without the package or its index."""
+    """The database file of every part by its full name; empty without package or index."""
     spec = importlib.util.find_spec("modm_devices")
     devices = Path(spec.origin or "" if spec else "").parent / "resources" / "devices"
     index = devices / "db.json"

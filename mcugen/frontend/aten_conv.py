@@ -84,7 +84,7 @@ def _core_convolution(
     padding: Sequence[int],
     dilation: Sequence[int],
     transposed: bool,
-    output_padding: Sequence[int],  # noqa: ARG001
+    output_padding: Sequence[int],
     groups: int,
 ) -> Value:
     if transposed:

@@ -32,7 +32,7 @@ def _plain(make: Callable[[], Op]) -> Handler:
     return lambda b, value: b.apply(make(), value)
 
 
-def identity(b: Builder, value: Value, *_args: Any, **_kwargs: Any) -> Value:  # noqa: ARG001
+def identity(b: Builder, value: Value, *_args: Any, **_kwargs: Any) -> Value:
     """Copies, detaches, dtype casts among floats, dropout in evaluation: the tensor itself."""
     return value
 
@@ -46,7 +46,7 @@ def _cast(b: Builder, value: Value, *args: Any, **kwargs: Any) -> Value:
     return value
 
 
-def _dropout(b: Builder, value: Value, p: float = 0.5, train: bool = False) -> Value:  # noqa: ARG001
+def _dropout(b: Builder, value: Value, p: float = 0.5, train: bool = False) -> Value:
     if train and p > 0:
         msg = "dropout is in training mode; call model.eval() before exporting"
         raise ModelError(msg)

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 
 from mcugen.errors import ModelError
-from mcugen.frontend.archive import MAX_BYTES
+from mcugen.files import MAX_BYTES
 from mcugen.frontend.program_text import Text, safe_program, state_name, user_inputs
 from mcugen.frontend.symbols import Bindings, checked_int, size_value, symbol_of
 

@@ -73,7 +73,7 @@ def _classes() -> dict[str, type]:
     known: list[type] = [Graph, Node, Origin, QParams, Requantize, Affine, Window, AxisWindows]
     queue: list[type] = [IntOp]
     while queue:
-        found = queue.pop().__subclasses__()
+        found: list[type] = queue.pop().__subclasses__()
         known.extend(found)
         queue.extend(found)
     return {cls.__name__: cls for cls in known}

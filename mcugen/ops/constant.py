@@ -11,7 +11,7 @@ import numpy as np
 
 from mcugen.fixed_point import IntArray, round_half_up
 from mcugen.ir.graph import Shape
-from mcugen.ops.base import FloatArray, IntOp, Interval, KernelCall, Lowering, Op
+from mcugen.ops.base import FloatArray, Interval, IntOp, KernelCall, Lowering, Op
 from mcugen.ops.channels import Kept
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ class Constant(Op):
     computes: ClassVar[bool] = False
     values: FloatArray
 
-    def infer(self, inputs: Sequence[Shape]) -> Shape:  # noqa: ARG002
+    def infer(self, inputs: Sequence[Shape]) -> Shape:
         """The array's shape."""
         return self.values.shape
 
-    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:  # noqa: ARG002
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """The values with a batch axis of 1."""
         import torch
 
@@ -56,11 +56,11 @@ class ConstantS8(IntOp):
         """The tensor itself: it is read where it lies, in flash."""
         return self.values
 
-    def reference(self, inputs: Sequence[IntArray]) -> IntArray:  # noqa: ARG002
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """The values with a batch axis of 1."""
         return self.values[None]
 
-    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:  # noqa: ARG002
+    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """The values themselves."""
         return self.values, self.values
 
@@ -68,6 +68,6 @@ class ConstantS8(IntOp):
         """The kept channels' values."""
         return ConstantS8(values=np.ascontiguousarray(self.values[..., kept.output]))
 
-    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:  # noqa: ARG002
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """A constant has no code."""
         return ()

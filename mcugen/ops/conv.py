@@ -158,13 +158,15 @@ class ConvS8(IntOp):
 
     def accumulate(self, images: IntArray, weight: NDArray[np.generic]) -> IntArray:
         """sum w * x for images [N, H, W, C]: int64 [N, out_h, out_w, out_ch]."""
-        taps = windows(images.astype(np.float64), self.window, self.pad_value)
-        weight = weight.astype(np.float64)
+        padded = windows(images.astype(np.float64), self.window, self.pad_value)
+        taps = padded.astype(np.float64, copy=False)
+        exact = weight.astype(np.float64)
+        acc: NDArray[np.float64]
         if self.depthwise:
-            acc = np.einsum("nhwcij,cij->nhwc", taps, weight[..., 0])
+            acc = np.einsum("nhwcij,cij->nhwc", taps, exact[..., 0])
         else:
             parts = zip(
-                np.split(taps, self.groups, axis=3), np.split(weight, self.groups), strict=True
+                np.split(taps, self.groups, axis=3), np.split(exact, self.groups), strict=True
             )
             acc = np.concatenate([_products(t, w) for t, w in parts], axis=3)
         return np.rint(acc).astype(np.int64)
@@ -218,8 +220,8 @@ class ConvS8(IntOp):
             return bias
         values = kept.values[0].reshape(1, *as_image(kept.shapes[0]))[..., removed]
         field = bias + self.accumulate(values, weight)[0]
-        flat = field.reshape(-1, field.shape[-1])
-        return flat[0] if np.all(flat == flat[0]) else field
+        first: IntArray = field[0, 0]
+        return first if np.all(field == first) else field
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
         """Pixel after pixel, all channels of one before the next."""

@@ -56,7 +56,7 @@ class Linear(Op):
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Every output value takes in_ch."""
-        return int(np.prod(output)) * self.weight.shape[1]
+        return int(np.prod(output)) * int(self.weight.shape[1])
 
     def with_clamp(self, clamp: Clamp) -> Linear:
         """The same layer, clamped."""
@@ -113,7 +113,7 @@ class LinearS8(IntOp):
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Every output value takes in_ch."""
-        return int(np.prod(output)) * self.weight.shape[1]
+        return int(np.prod(output)) * int(self.weight.shape[1])
 
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Exact: positive weights take the far end of the input interval, negative the near."""
