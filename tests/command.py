@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -23,7 +24,7 @@ def refused(*arguments: object, code: int = 2) -> str:
     result = mcugen(*arguments)
     assert result.exit_code == code, result.output
     assert result.stdout == ""
-    assert result.stderr.count("rror: ") == 1
+    assert len(re.findall(r"(?m)^(?:error|Error|internal error): ", result.stderr)) == 1
     return result.stderr
 
 

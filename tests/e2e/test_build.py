@@ -36,7 +36,7 @@ def samples(count: int = 12) -> NDArray[np.float32]:
 def test_the_example_from_the_command_line(mnist: Path, tmp_path: Path) -> None:
     data = ("--calib", mnist / "calibration.npz", "--eval", mnist / "test.npz")
     options = ("--board", "cortex-m4", "--name", "mnist", *data)
-    command = [sys.executable, "-m", "mcugen", "build", mnist / "model.pt", *options]
+    command = [sys.executable, "-m", "mcugen", "build", str(mnist / "model.pt"), *map(str, options)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     for row in ("network ", "layers ", "MACs ", "flash ", "RAM ", "int8 error ", "accuracy "):
