@@ -153,12 +153,12 @@ static inline int32_t mcugen_depthwise_window(const mcugen_depthwise_s8_params_t
         const int32_t in_y = y + (i * p->dilation_h);
         for (int32_t j = 0; j < p->kernel_w; j++) {
             const int32_t in_x = x + (j * p->dilation_w);
+            const int32_t tap = weight[((i * p->kernel_w) + j) * p->in_ch];
             if ((in_y < 0) || (in_y >= p->in_h) || (in_x < 0) || (in_x >= p->in_w)) {
-                acc += *weight * p->pad_value;
+                acc += tap * p->pad_value;
             } else {
-                acc += *weight * input[((in_y * p->in_w) + in_x) * p->in_ch];
+                acc += tap * input[((in_y * p->in_w) + in_x) * p->in_ch];
             }
-            weight += p->in_ch;
         }
     }
     return acc;

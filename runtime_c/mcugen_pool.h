@@ -123,9 +123,8 @@ static inline int32_t mcugen_window_sum(const int8_t *input, int32_t h, int32_t 
 
     for (int32_t y = 0; y < h; y++) {
         for (int32_t x = 0; x < (w * ch); x += ch) {
-            acc += input[x];
+            acc += input[(y * row) + x];
         }
-        input += row;
     }
     return acc;
 }

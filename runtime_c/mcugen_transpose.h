@@ -44,11 +44,9 @@ static inline void mcugen_transpose_2d_s8(const mcugen_transpose_2d_s8_params_t 
                                           const int8_t *input, int8_t *output)
 {
     for (int32_t c = 0; c < p->cols; c++) {
-        const int8_t *in = &input[c];
         for (int32_t r = 0; r < p->rows; r++) {
-            *output = *in;
+            *output = input[(r * p->cols) + c];
             output++;
-            in += p->cols;
         }
     }
 }

@@ -55,6 +55,16 @@ def test_it_compiles_as_cpp20(
     check_run([tool(compiler), *CXX20, level, "-x", "c++", "-c", *sources], tmp_path)
 
 
+@pytest.mark.parametrize("standard", ["-std=c++11", "-std=c++14", "-std=c++20"])
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_cpp_of_any_age_takes_the_header(
+    folder: Folder, tool: Tool, compiler: str, standard: str, tmp_path: Path
+) -> None:
+    (tmp_path / "main.cpp").write_text('#include "picture.h"\n#include "rows.h"\n')
+    include = f"-I{folder.path}"
+    check_run([tool(compiler), *CXX17, standard, include, "-fsyntax-only", "main.cpp"], tmp_path)
+
+
 @pytest.mark.parametrize("standard", ["-std=c11", "-std=c17", "-std=gnu99", "-std=c2x"])
 def test_it_compiles_as_later_c(folder: Folder, tool: Tool, standard: str, tmp_path: Path) -> None:
     sources = [folder.path / name for name in folder.sources]

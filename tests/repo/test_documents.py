@@ -21,6 +21,7 @@ LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|[\s/`])mcugen (build|inspect|verify|run|profile|boards)\b([^\n`]*)")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+KERNEL = re.compile(r"^static inline void (mcugen_\w+_s8)\(", re.MULTILINE)
 
 
 def named(path: Path) -> str:
@@ -73,6 +74,15 @@ def test_the_readme_has_two_commands_for_a_fresh_machine() -> None:
     assert len(blocks) == 2
     assert "mcugen build examples/mnist/model.pt" in blocks[0]
     assert "pytest" in blocks[1]
+
+
+def test_the_numerics_are_told_of_every_portable_kernel() -> None:
+    """Kernels for one core give the same bits, and their names go on behind `_s8`."""
+    told = (ROOT / "docs" / "NUMERICS.md").read_text("utf-8")
+    headers = (ROOT / "runtime_c").glob("*.h")
+    kernels = {name for path in headers for name in KERNEL.findall(path.read_text("utf-8"))}
+    assert len(kernels) > 15
+    assert {name for name in kernels if f"`{name}`" not in told} == set()
 
 
 def test_commands_are_found_in_text() -> None:
