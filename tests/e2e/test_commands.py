@@ -102,19 +102,20 @@ def test_verify_on_all_targets_and_samples(built: Path, data_file: Path) -> None
     assert len(found["verification"]) + len(found["not_verified"]) == 3
 
 
-def other_weight(folder: Path) -> None:
-    """Change the first weight that the generated C holds."""
+def other_weight(folder: Path) -> str:
+    """Change the first weight of a layer in the generated C; the layer's name."""
     path = folder / "net_weights.h"
     text = path.read_text()
-    match = re.search(r"int8_t net_\w+_weight\[\d+\] = \{\s+(-?\d+),", text)
+    match = re.search(r"int8_t net_(\w+)_weight\[\d+\] = \{\s+(-?\d+),", text)
     assert match
-    other = -1 if match[1] == "-128" else -int(match[1]) or 1
-    path.write_text(f"{text[: match.start(1)]}{other}{text[match.end(1) :]}")
+    other = -1 if match[2] == "-128" else -int(match[2]) or 1
+    path.write_text(f"{text[: match.start(2)]}{other}{text[match.end(2) :]}")
+    return match[1]
 
 
 def test_one_other_weight_is_found(folder: Path) -> None:
-    other_weight(folder)
-    with pytest.raises(MismatchError, match=r"host: layer features_0_conv2d .* differs first at"):
+    layer = other_weight(folder)
+    with pytest.raises(MismatchError, match=rf"^host: layer {layer} .* differs first at"):
         verify_folder(folder, simulate=0)
     message = refused("verify", folder, "--simulate", 0, code=1)
     assert re.search(r"sample 0: expected -?\d+, got -?\d+ ", message)
