@@ -18,6 +18,20 @@
 #define MCUGEN_NOINLINE
 #endif
 
+/* For functions of a header that a file may leave unused. */
+#if defined(__GNUC__)
+#define MCUGEN_UNUSED __attribute__((unused))
+#else
+#define MCUGEN_UNUSED
+#endif
+
+/* A function that is all assembly, which the compiler must not look into. */
+#if defined(__clang__)
+#define MCUGEN_NAKED __attribute__((naked, noinline, unused))
+#elif defined(__GNUC__)
+#define MCUGEN_NAKED __attribute__((naked, noipa, unused))
+#endif
+
 /* Signed right shift must be arithmetic; it is on every compiler this code is meant for. */
 typedef char mcugen_requires_arithmetic_shift[((-1) >> 1) == -1 ? 1 : -1];
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
+from mcugen.ops import conv_mve, mve
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -19,11 +20,13 @@ from mcugen.ops.base import (
     FloatArray,
     Interval,
     IntOp,
+    Kernel,
     KernelCall,
     Lowering,
     Op,
     Overlap,
     Padding,
+    Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense, linked
 from mcugen.ops.overlap import window_overlap
@@ -222,6 +225,15 @@ class ConvS8(IntOp):
         field = bias + self.accumulate(values, weight)[0]
         first: IntArray = field[0, 0]
         return first if np.all(field == first) else field
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The portable kernel and those of the core's extensions."""
+        found = [self.portable(inputs, output)]
+        if mve.FEATURE in target.features:
+            found += conv_mve.conv_kernels(self, inputs, output)
+        return tuple(found)
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
         """Pixel after pixel, all channels of one before the next."""

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_mve.h
+ * @brief What the kernels for the Arm M-profile Vector Extension (Helium) share.
+ *
+ * Every such kernel has the same meaning in plain C, which other compilers take and which the host
+ * verifies with the very same tables.
+ */
+#ifndef MCUGEN_MVE_H_INCLUDED
+#define MCUGEN_MVE_H_INCLUDED
+
+#include "mcugen.h"
+
+#if defined(__ARM_FEATURE_MVE)
+#if (__ARM_FEATURE_MVE & 1) && defined(__GNUC__)
+#define MCUGEN_HAS_MVE 1
+#endif
+#endif
+#ifndef MCUGEN_HAS_MVE
+#define MCUGEN_HAS_MVE 0
+#endif
+
+#if MCUGEN_HAS_MVE
+#include <arm_mve.h>
+#endif
+
+/* One copy of a kernel serves all its layers. */
+#if defined(__clang__)
+#define MCUGEN_KERNEL __attribute__((noinline, unused)) static
+#elif defined(__GNUC__)
+#define MCUGEN_KERNEL __attribute__((noipa, unused)) static
+#else
+#define MCUGEN_KERNEL static
+#endif
+
+#define MCUGEN_VECTOR 16 /* bytes in a vector */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How accumulators of a layer become int8; the tables are padded to whole fours. */
+typedef struct {
+    const int32_t *multiplier; /* [ch] */
+    const int8_t *shift;       /* [ch], 32 - t with t in [33, 62] */
+    int32_t zero_point;
+    int32_t low;
+    int32_t high;
+} mcugen_mve_requantize_t;
+
+#if MCUGEN_HAS_MVE
+/** Four accumulators to int8 in 32-bit lanes. */
+static inline int32x4_t mcugen_mve_requantize(int32x4_t acc, int32x4_t multiplier, int32x4_t shift,
+                                              int32_t zero_point, int32x4_t low, int32x4_t high)
+{
+    const int32x4_t scaled = vrshlq_s32(vmulhq_s32(acc, multiplier), shift);
+
+    return vminq_s32(vmaxq_s32(vaddq_n_s32(scaled, zero_point), low), high);
+}
+#endif
+
+/** One accumulator to int8: the same in plain C. */
+static inline int8_t mcugen_mve_requantize_one(const mcugen_mve_requantize_t *r, int32_t acc,
+                                               int32_t channel)
+{
+    return mcugen_requantize(acc, r->multiplier[channel], 32 - r->shift[channel], 0, r->zero_point,
+                             r->low, r->high);
+}
+
+/** Set len bytes. */
+static inline void mcugen_mve_fill(int8_t *target, int32_t value, int32_t len)
+{
+#if MCUGEN_HAS_MVE
+    const int8x16_t values = vdupq_n_s8((int8_t)value);
+
+    for (; len > 0; len -= MCUGEN_VECTOR) {
+        vstrbq_p_s8(target, values, vctp8q((uint32_t)len));
+        target += MCUGEN_VECTOR;
+    }
+#else
+    for (int32_t i = 0; i < len; i++) {
+        target[i] = (int8_t)value;
+    }
+#endif
+}
+
+/** Copy len bytes that do not overlap. */
+static inline void mcugen_mve_copy(int8_t *target, const int8_t *source, int32_t len)
+{
+#if MCUGEN_HAS_MVE
+    for (; len > 0; len -= MCUGEN_VECTOR) {
+        const mve_pred16_t some = vctp8q((uint32_t)len);
+        vstrbq_p_s8(target, vldrbq_z_s8(source, some), some);
+        source += MCUGEN_VECTOR;
+        target += MCUGEN_VECTOR;
+    }
+#else
+    for (int32_t i = 0; i < len; i++) {
+        target[i] = source[i];
+    }
+#endif
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_MVE_H_INCLUDED */
