@@ -158,7 +158,7 @@ int8_t *tiny_input(void *arena)
 {
     int8_t *const base = (int8_t *)arena;
 
-    return &base[144];
+    return &base[88];
 }
 
 int8_t *tiny_output(void *arena)
@@ -177,7 +177,7 @@ int tiny_invoke(void *arena)
     }
 
     /* first_conv2d: conv [6, 6, 2] -> [6, 6, 4], 2592 MACs */
-    mcugen_conv_s8(&tiny_first_conv2d_params, &base[144], &base[0]);
+    mcugen_conv_s8(&tiny_first_conv2d_params, &base[88], &base[0]);
     MCUGEN_TRACE_LAYER(0u, &base[0], 144u);
 
     /* depthwise_conv2d: conv [6, 6, 4] -> [6, 6, 4], 1296 MACs */
@@ -210,7 +210,7 @@ int tiny_run(const int8_t *input, int8_t *output, void *arena)
     if ((input == NULL) || (output == NULL) || (arena == NULL)) {
         return -1;
     }
-    tiny_copy(&base[144], input, 72u);
+    tiny_copy(&base[88], input, 72u);
     (void)tiny_invoke(arena);
     tiny_copy(output, &base[0], 3u);
 
