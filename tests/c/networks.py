@@ -17,6 +17,7 @@ from mcugen.emit.write import write_files
 from mcugen.fixed_point import RequantMode
 from mcugen.ir.graph import Shape
 from mcugen.ir.interp import run
+from mcugen.ops.base import PORTABLE, Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.verify.inputs import Batch
 from tests.ops.harness import export, random_inputs, stored_inputs
@@ -85,20 +86,26 @@ class Folder:
 
 
 def compiled(
-    name: str, module: nn.Module, *shapes: Shape, requant: RequantMode = "single"
+    name: str,
+    module: nn.Module,
+    *shapes: Shape,
+    target: Target = PORTABLE,
+    requant: RequantMode = "single",
 ) -> Compilation:
     """A network under a name of its own."""
     graph = replace(export(module, *shapes), name=name)
     samples = stored_inputs(graph, random_inputs(graph))
-    return compile_graph(graph, samples, CompileOptions(requant=requant))
+    return compile_graph(graph, samples, CompileOptions(requant=requant, target=target))
 
 
-def write_both(path: Path) -> Folder:
-    """Compile both networks into `path`."""
+def write_both(path: Path, target: Target = PORTABLE) -> Folder:
+    """Compile both networks into `path`, with kernels for a target."""
+    path.mkdir(exist_ok=True)
     torch.manual_seed(0)
+    shapes = (1, 3, 12, 10), (1, 4, 8, 8)
     networks = {
-        "picture": compiled("picture", Picture(), (1, 3, 12, 10), (1, 4, 8, 8)),
-        "rows": compiled("rows", Rows(), (1, 6, 10), requant="double"),
+        "picture": compiled("picture", Picture(), *shapes, target=target),
+        "rows": compiled("rows", Rows(), (1, 6, 10), target=target, requant="double"),
     }
     for network in networks.values():
         write_files(path, network.files)

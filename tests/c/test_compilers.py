@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 
 from mcugen.resources import data_dir
-from tests.c.networks import KERNEL, Folder
-from tests.c.toolchains import C99, COMPILERS, CXX17, CXX20, LEVELS, Tool, check_run
+from tests.c.networks import KERNEL, Folder, write_both
+from tests.c.toolchains import (
+    C99,
+    COMPILERS,
+    CROSS,
+    CXX17,
+    CXX20,
+    LEVELS,
+    Tool,
+    by_compiler,
+    check_run,
+    target_of,
+)
 
 HEADERS = sorted(path.name for path in data_dir("runtime_c").glob("*.h"))
 
@@ -27,7 +38,7 @@ def test_the_networks_call_every_kernel(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("compiler", COMPILERS)
+@by_compiler(COMPILERS)
 def test_it_compiles_as_c99(
     folder: Folder, tool: Tool, compiler: str, level: str, tmp_path: Path
 ) -> None:
@@ -37,7 +48,18 @@ def test_it_compiles_as_c99(
     assert len(list(tmp_path.glob("*.o"))) == 2
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", CROSS)
+def test_the_kernels_for_a_core_compile_as_c99(tool: Tool, compiler: str, tmp_path: Path) -> None:
+    """On their core at every level, and on a host, where the same meaning in plain C is."""
+    folder = write_both(tmp_path / "generated", target_of(compiler))
+    for command, *flags in (CROSS[compiler], ("gcc",), ("clang",)):
+        for level in LEVELS:
+            sources = [folder.path / name for name in folder.sources]
+            check_run([tool(command), *flags, *C99, level, "-c", *sources], tmp_path)
+
+
+@by_compiler(COMPILERS)
 def test_it_compiles_with_the_trace_hook(
     folder: Folder, tool: Tool, compiler: str, tmp_path: Path
 ) -> None:

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from mcugen.simulate.elf import read_elf
-from tests.c.networks import Folder
-from tests.c.toolchains import CROSS, Tool, check_run
+from tests.c.networks import Folder, write_both
+from tests.c.toolchains import CROSS, FAST, Tool, check_run, target_of
 
 PUBLIC = re.compile(r"(picture|rows)_(run|invoke|(input|output)[0-9]?)")
 # what a freestanding compiler may call by itself, and libgcc's integer arithmetic
@@ -37,19 +39,39 @@ class Objects:
         return check_run([self.prefix + program, *flags, *self.files], Path.cwd()).splitlines()
 
 
-@pytest.fixture(scope="module", params=[f"{core}{o}" for core in CROSS for o in ("-O3", "-Os")])
+CASES = [
+    pytest.param((core, level), marks=() if core in FAST else pytest.mark.slow, id=core + level)
+    for core in CROSS
+    for level in ("-O3", "-Os")
+]
+
+
+@pytest.fixture(scope="module")
+def tailored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Folder]:
+    """The networks with the kernels of a core, by its name."""
+
+    @cache
+    def made(core: str) -> Folder:
+        return write_both(tmp_path_factory.mktemp(core), target_of(core))
+
+    return made
+
+
+@pytest.fixture(scope="module", params=CASES)
 def objects(
     request: pytest.FixtureRequest,
-    folder: Folder,
+    tailored: Callable[[str], Folder],
     tool: Tool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Objects:
     """Compiled once for each core and level."""
-    core, _, level = str(request.param).rpartition("-")
+    core, level = request.param
     command, *flags = CROSS[core]
+    compiler = tool(command)
+    folder = tailored(core)
     path = tmp_path_factory.mktemp("objects")
     sources = [folder.path / name for name in folder.sources]
-    check_run([tool(command), *flags, "-std=c99", f"-{level}", "-c", *sources], path)
+    check_run([compiler, *flags, "-std=c99", level, "-c", *sources], path)
     files = tuple(sorted(path.glob("*.o")))
     assert len(files) == 2
     return Objects(files=files, prefix=command.removesuffix("gcc"))

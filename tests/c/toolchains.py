@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import pytest
+
 from mcugen.boards import core_named
+from mcugen.ops.base import Target
 
 Tool = Callable[[str], str]
 
@@ -39,6 +42,21 @@ CROSS: Mapping[str, tuple[str, ...]] = {
 }
 """Command of each core's compiler; freestanding, so that no C library is needed or found."""
 COMPILERS: Mapping[str, tuple[str, ...]] = {"gcc": ("gcc",), "clang": ("clang",), **CROSS}
+
+
+FAST = ("gcc", "clang", "cortex-m0plus", "cortex-m4")
+"""Compilers whose tests run at every check; those of the others are slow ones."""
+
+
+def by_compiler(names: Iterable[str]) -> pytest.MarkDecorator:
+    """Parametrizes a test by `compiler`."""
+    marks = {name: () if name in FAST else pytest.mark.slow for name in names}
+    return pytest.mark.parametrize("compiler", [pytest.param(n, marks=m) for n, m in marks.items()])
+
+
+def target_of(core: str) -> Target:
+    """What kernels are chosen for on a core."""
+    return Target(core=core, features=core_named(core).core.features, optimize="speed")
 
 
 def check_run(command: Sequence[str | Path], cwd: Path) -> str:
