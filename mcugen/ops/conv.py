@@ -29,8 +29,10 @@ from mcugen.ops.base import (
     Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense, linked
+from mcugen.ops.conv_pair import conv_pair_kernels
 from mcugen.ops.overlap import window_overlap
-from mcugen.ops.weights import quantize_layer, requantize_tables
+from mcugen.ops.scalar import is_scalar
+from mcugen.ops.weights import bias_classes, quantize_layer, requantize_tables
 from mcugen.ops.window import Window, as_image, like_input, windows
 
 if TYPE_CHECKING:
@@ -233,6 +235,8 @@ class ConvS8(IntOp):
         found = [self.portable(inputs, output)]
         if mve.FEATURE in target.features:
             found += conv_mve.conv_kernels(self, inputs, output)
+        if is_scalar(target):
+            found += conv_pair_kernels(self, inputs, output, target)
         return tuple(found)
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
@@ -288,34 +292,3 @@ def _products(taps: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray
     columns = taps.transpose(0, 1, 2, 4, 5, 3)
     rows = columns.reshape(-1, int(np.prod(columns.shape[3:])))
     return (rows @ weight.reshape(len(weight), -1).T).reshape(*taps.shape[:3], len(weight))
-
-
-def bias_classes(
-    bias: IntArray,
-) -> tuple[tuple[tuple[str, int | str | None], ...], tuple[ConstTable, ...]]:
-    """Parameter fields and tables of a bias that may depend on the place.
-
-    Rows and columns of a bias field [out_h, out_w, out_ch] that are alike share a class, so the
-    3x3 kernel's border needs nine biases at most, not one for each pixel.
-    """
-    if bias.ndim == 1:
-        plain = ConstTable(suffix="bias", values=bias.astype(np.int32), comment="[ch]")
-        return (
-            (("bias", "bias"), ("row_class", None), ("col_class", None), ("col_classes", 1)),
-            (plain,),
-        )
-    _, row_first, row_class = np.unique(bias, axis=0, return_index=True, return_inverse=True)
-    _, col_first, col_class = np.unique(bias, axis=1, return_index=True, return_inverse=True)
-    compact = bias[row_first][:, col_first]
-    fields: tuple[tuple[str, int | str | None], ...] = (
-        ("bias", "bias"),
-        ("row_class", "row_class"),
-        ("col_class", "col_class"),
-        ("col_classes", len(col_first)),
-    )
-    tables = (
-        ConstTable(suffix="bias", values=compact.astype(np.int32), comment="[row, col, ch]"),
-        ConstTable(suffix="row_class", values=row_class.astype(np.uint16), comment="[out_h]"),
-        ConstTable(suffix="col_class", values=col_class.astype(np.uint16), comment="[out_w]"),
-    )
-    return fields, tables

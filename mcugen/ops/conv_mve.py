@@ -15,6 +15,7 @@ from mcugen.ir.graph import Shape
 from mcugen.ops import mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap
 from mcugen.ops.overlap import forward_distance
+from mcugen.ops.weights import bias_classes
 from mcugen.ops.window import Window, as_image
 
 if TYPE_CHECKING:
@@ -136,8 +137,6 @@ def _spread(of: Geometry) -> tuple[ConstTable, ...]:
 
 
 def _kernel(of: Geometry, op: ConvS8, bias: IntArray) -> Kernel:
-    from mcugen.ops.conv import bias_classes  # that module needs this one
-
     bias_fields, bias_tables = bias_classes(bias)
     requant_fields, requant_tables = mve.requantize_fields(op.requantize, of.out_ch)
     spread = _spread(of)

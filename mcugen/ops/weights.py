@@ -121,3 +121,34 @@ def requantize_tables(
         ConstTable(suffix="shift", values=requantize.shift.astype(np.uint8), comment=axes),
     )
     return fields, tables
+
+
+def bias_classes(
+    bias: IntArray,
+) -> tuple[tuple[tuple[str, int | str | None], ...], tuple[ConstTable, ...]]:
+    """Parameter fields and tables of a bias that may depend on the place.
+
+    Rows and columns of a bias field [out_h, out_w, out_ch] that are alike share a class, so the
+    3x3 kernel's border needs nine biases at most, not one for each pixel.
+    """
+    if bias.ndim == 1:
+        plain = ConstTable(suffix="bias", values=bias.astype(np.int32), comment="[ch]")
+        return (
+            (("bias", "bias"), ("row_class", None), ("col_class", None), ("col_classes", 1)),
+            (plain,),
+        )
+    _, row_first, row_class = np.unique(bias, axis=0, return_index=True, return_inverse=True)
+    _, col_first, col_class = np.unique(bias, axis=1, return_index=True, return_inverse=True)
+    compact = bias[row_first][:, col_first]
+    fields: tuple[tuple[str, int | str | None], ...] = (
+        ("bias", "bias"),
+        ("row_class", "row_class"),
+        ("col_class", "col_class"),
+        ("col_classes", len(col_first)),
+    )
+    tables = (
+        ConstTable(suffix="bias", values=compact.astype(np.int32), comment="[row, col, ch]"),
+        ConstTable(suffix="row_class", values=row_class.astype(np.uint16), comment="[out_h]"),
+        ConstTable(suffix="col_class", values=col_class.astype(np.uint16), comment="[out_w]"),
+    )
+    return fields, tables

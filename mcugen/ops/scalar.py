@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernels for cores without the DSP extension share: requantization and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.fixed_point import IntArray, Requantize
+from mcugen.ops.base import ConstTable, Target
+
+Fields = tuple[tuple[str, int | str | None], ...]
+
+MAX_ACCUMULATOR = 2**29  # what the high word of a product takes, made of 16-bit halves
+MIN_SHIFT, MAX_SHIFT = 33, 53  # the high word is shifted by 1 bit at least, by 21 at most
+FAST_FEATURES = frozenset({"dsp", "mve"})  # cores with kernels of their own
+
+
+def is_scalar(target: Target) -> bool:
+    """The core is known, and has no instructions that multiply several values at once."""
+    return bool(target.features) and not target.features & FAST_FEATURES
+
+
+def accumulator_bound(weight: NDArray[np.int8], bias: IntArray) -> IntArray:
+    """Largest |accumulator| that int8 inputs can reach: int64 [out_ch].
+
+    weight: int8 [out_ch, ...]; bias: int64 [..., out_ch].
+    """
+    sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1)
+    bound: IntArray = 128 * sums + np.abs(bias).reshape(-1, len(weight)).max(axis=0)
+    return bound
+
+
+def scalar_requantize_tables(
+    requantize: Requantize, bound: IntArray, multiple: int
+) -> tuple[Fields, tuple[ConstTable, ...]] | None:
+    """Parameter fields and tables for mcugen_scalar_requantize, None where it does not apply.
+
+    `bound` is the largest |accumulator| of each channel [C]. The tables are filled up with
+    zeros to a multiple of `multiple` channels.
+    """
+    channels = len(bound)
+    factors = np.broadcast_to(requantize.multiplier, channels)
+    shifts = np.where(factors == 0, MIN_SHIFT, np.broadcast_to(requantize.shift, channels))
+    exact = requantize.mode == "single" and bool(np.all(bound < MAX_ACCUMULATOR))
+    if not exact or np.any(shifts < MIN_SHIFT) or np.any(shifts > MAX_SHIFT):
+        return None
+    filling = (0, -channels % multiple)
+    fields: Fields = (
+        ("multiplier", "multiplier"),
+        ("shift", "shift"),
+        ("rounding", 2 * requantize.zero_point + 1),
+        ("low", requantize.low),
+        ("high", requantize.high),
+    )
+    tables = (
+        ConstTable(
+            suffix="multiplier", values=np.pad(factors, filling).astype(np.int32), comment="[ch]"
+        ),
+        ConstTable(
+            suffix="shift",
+            values=np.pad(shifts - MIN_SHIFT, filling).astype(np.uint8),
+            comment="[ch]",
+        ),
+    )
+    return fields, tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarCosts:
+    """Cycles of the kernels' parts on one kind of core, fitted to simulated counts."""
+
+    group: float  # two taps of two channels and two pixels
+    block: float  # two channels of two pixels, without their taps
+    pair: float  # two pixels
+    tap: float  # one tap of two pixels, unfolded
+
+    @classmethod
+    def of(cls, target: Target) -> ScalarCosts:
+        """The costs on a target's core."""
+        if "mul64" not in target.features:
+            return cls(group=25.0, block=190.0, pair=250.0, tap=13.0)
+        if "thumb2" in target.features:
+            return cls(group=24.0, block=120.0, pair=200.0, tap=8.0)
+        return cls(group=24.0, block=120.0, pair=200.0, tap=8.0)

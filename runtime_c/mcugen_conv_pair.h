@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_conv_pair.h
+ * @brief Dense convolution for cores without the DSP extension: two pixels in one multiplication.
+ *
+ * The windows of two output pixels are unfolded side by side into a column of words x0 + 2^16 x1.
+ * A weight times such a word gives both products at once, and 16 bits hold the sum of two of them:
+ * 2 * 127 * 128 < 2^15. So after every two taps ("a group") the sum P = S0 + 2^16 S1 is taken apart:
+ * S1 = (P >> 16) + bit 15 of P is added up on its own, and so is P, modulo 2^32; the sum of S0
+ * is what is left of the latter without 2^16 times the former.
+ */
+#ifndef MCUGEN_CONV_PAIR_H_INCLUDED
+#define MCUGEN_CONV_PAIR_H_INCLUDED
+
+#include "mcugen_conv.h"
+#include "mcugen_scalar.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_ch;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t out_ch;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t pad_value;
+    int32_t pad_len;        /* bytes of padding that the scratch holds, 0 where none is read */
+    int32_t groups;         /* pairs of taps in a window, the last filled up with zeros */
+    const uint32_t *weight; /* [channel pairs, groups], bytes [2 channels, 2 taps] */
+    const int32_t *bias;    /* [row classes, col_classes, 2 * channel pairs] */
+    const uint16_t *row_class; /* [out_h], null where the bias is the same everywhere */
+    const uint16_t *col_class; /* [out_w], null likewise */
+    int32_t col_classes;
+    const int32_t *multiplier; /* [2 * channel pairs] */
+    const uint8_t *shift;      /* [2 * channel pairs], bits of the high word, less one */
+    int32_t rounding;          /* 2 * zero point + 1 */
+    int32_t low;
+    int32_t high;
+} mcugen_conv_pair_s8_params_t;
+
+/** All channels of two pixels. The assembly knows the order of the members. */
+typedef struct {
+    const uint32_t *column;
+    const uint32_t *column_end;
+    const uint32_t *weight;
+    uint32_t skip; /* bytes of code before the first group */
+    const int32_t *bias[2];
+    const int32_t *multiplier;
+    const uint8_t *shift;
+    int8_t *output[2];
+    int32_t out_ch;
+    int32_t rounding;
+    int32_t low;
+    int32_t high;
+} mcugen_conv_pair_job_t;
+
+#if MCUGEN_ARMV6M
+/* Bytes of code of one group, and groups in one turn of the loop. */
+#define MCUGEN_CONV_PAIR_GROUP_BYTES 42u
+#define MCUGEN_CONV_PAIR_UNROLL 4u
+
+/*
+ * Two taps of two channels. In: column r0, weights r1; sums of S1 in r6 and r7, of P in r8 and r9.
+ * Shifting right by 16 leaves bit 15 in the carry.
+ */
+#define MCUGEN_CONV_PAIR_GROUP                                                                     \
+    "ldmia r0!, {r2, r3}\n"                                                                        \
+    "ldmia r1!, {r4}\n"                                                                            \
+    "sxtb r5, r4\n"                                                                                \
+    "muls r5, r2\n"                                                                                \
+    "mov r10, r5\n"                                                                                \
+    "lsls r5, r4, #16\n"                                                                           \
+    "asrs r5, r5, #24\n"                                                                           \
+    "muls r5, r3\n"                                                                                \
+    "add r5, r10\n"                                                                                \
+    "add r8, r5\n"                                                                                 \
+    "asrs r5, r5, #16\n"                                                                           \
+    "adcs r6, r5\n"                                                                                \
+    "lsls r5, r4, #8\n"                                                                            \
+    "asrs r5, r5, #24\n"                                                                           \
+    "muls r2, r5\n"                                                                                \
+    "asrs r4, r4, #24\n"                                                                           \
+    "muls r3, r4\n"                                                                                \
+    "adds r2, r2, r3\n"                                                                            \
+    "add r9, r2\n"                                                                                 \
+    "asrs r2, r2, #16\n"                                                                           \
+    "adcs r7, r2\n"
+
+/* One channel of both pixels: its sum of S1 in register S1, of P in register P. */
+#define MCUGEN_CONV_PAIR_FINISH(S1, P, MULTIPLIER, CHANNEL)                                        \
+    "ldr r4, [sp, #24]\n"                                                                          \
+    "ldr r3, [r4, #" MULTIPLIER "]\n"                                                              \
+    "lsrs r2, r3, #16\n"                                                                           \
+    "uxth r3, r3\n"                                                                                \
+    "ldr r4, [sp, #28]\n"                                                                          \
+    "ldrb r1, [r4, #" CHANNEL "]\n"                                                                \
+    "ldr r4, [sp, #44]\n"                                                                          \
+    "lsls r4, r1\n"                                                                                \
+    "mov r10, r4\n"                                                                                \
+    "lsls r4, " S1 ", #16\n"                                                                       \
+    "mov r0, " P "\n"                                                                              \
+    "subs r0, r0, r4\n" MCUGEN_ARMV6M_REQUANTIZE "ldr r4, [sp, #32]\n"                             \
+    "strb r0, [r4, #" CHANNEL "]\n"                                                                \
+    "movs r0, " S1 "\n" MCUGEN_ARMV6M_REQUANTIZE "ldr r4, [sp, #36]\n"                             \
+    "strb r0, [r4, #" CHANNEL "]\n"
+
+/** All channels of two pixels. */
+MCUGEN_NAKED static void
+mcugen_conv_pair_channels(const mcugen_conv_pair_job_t *job __attribute__((unused)))
+{
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r7, lr}\n"
+        "mov r4, r8\n"
+        "mov r5, r9\n"
+        "mov r6, r10\n"
+        "mov r7, r11\n"
+        "push {r4-r7}\n"
+        "sub sp, #56\n"
+        "mov r1, sp\n"
+        "ldmia r0!, {r2-r7}\n"
+        "stmia r1!, {r2-r7}\n"
+        "ldmia r0!, {r2-r7}\n"
+        "stmia r1!, {r2-r7}\n"
+        "ldmia r0!, {r2, r3}\n"
+        "mov r12, r2\n"
+        "mov lr, r3\n"
+        "1:\n" /* the biases, then the sums of two channels */
+        "ldr r1, [sp, #16]\n"
+        "ldmia r1!, {r2, r3}\n"
+        "str r1, [sp, #16]\n"
+        "ldr r1, [sp, #20]\n"
+        "ldmia r1!, {r6, r7}\n"
+        "str r1, [sp, #20]\n"
+        "lsls r4, r6, #16\n"
+        "adds r2, r2, r4\n"
+        "mov r8, r2\n"
+        "lsls r4, r7, #16\n"
+        "adds r3, r3, r4\n"
+        "mov r9, r3\n"
+        "ldr r1, [sp, #4]\n"
+        "mov r11, r1\n"
+        "ldr r0, [sp, #0]\n"
+        "ldr r1, [sp, #8]\n"
+        "ldr r5, [sp, #12]\n"
+        "add pc, r5\n"
+        "nop\n"
+        "2:\n" MCUGEN_CONV_PAIR_GROUP MCUGEN_CONV_PAIR_GROUP MCUGEN_CONV_PAIR_GROUP
+            MCUGEN_CONV_PAIR_GROUP
+        "cmp r0, r11\n"
+        "bne 2b\n"
+        "str r1, [sp, #8]\n" MCUGEN_CONV_PAIR_FINISH("r6", "r8", "0", "0")
+        "ldr r4, [sp, #40]\n"
+        "cmp r4, #1\n"
+        "beq 9f\n" MCUGEN_CONV_PAIR_FINISH("r7", "r9", "4", "1")
+        "ldr r1, [sp, #24]\n"
+        "ldr r2, [sp, #28]\n"
+        "ldr r3, [sp, #32]\n"
+        "ldr r4, [sp, #36]\n"
+        "ldr r5, [sp, #40]\n"
+        "adds r1, #8\n"
+        "adds r2, #2\n"
+        "adds r3, #2\n"
+        "adds r4, #2\n"
+        "add r0, sp, #24\n"
+        "subs r5, #2\n"
+        "stmia r0!, {r1-r5}\n"
+        "beq 9f\n"
+        "b 1b\n"
+        "9:\n"
+        "add sp, #56\n"
+        "pop {r4-r7}\n"
+        "mov r8, r4\n"
+        "mov r9, r5\n"
+        "mov r10, r6\n"
+        "mov r11, r7\n"
+        "pop {r4-r7, pc}\n");
+}
+
+/** Bytes of code before the first group, so that the loop ends with its last one. */
+static inline uint32_t mcugen_conv_pair_skip(int32_t groups)
+{
+    return MCUGEN_CONV_PAIR_GROUP_BYTES * ((0u - (uint32_t)groups) % MCUGEN_CONV_PAIR_UNROLL);
+}
+#else
+/** One byte of a word of weights, in the order of memory on a little-endian core. */
+static inline uint32_t mcugen_conv_pair_weight(uint32_t word, uint32_t place)
+{
+    return (uint32_t)(int32_t)(int8_t)(uint8_t)((word >> (8u * place)) & 0xffu);
+}
+
+/** S1 of a sum of two products. */
+static inline int32_t mcugen_conv_pair_upper(uint32_t products)
+{
+    return mcugen_asr32((int32_t)(products + 0x8000u), 16);
+}
+
+/** One channel of both pixels: `sum` of P with the biases in it, `upper` of S1. */
+static inline void mcugen_conv_pair_finish(const mcugen_conv_pair_job_t *job, int32_t channel,
+                                           uint32_t sum, int32_t upper)
+{
+    const int32_t lower = (int32_t)(sum - ((uint32_t)upper << 16));
+    const int32_t multiplier = job->multiplier[channel];
+    const uint32_t shift = job->shift[channel];
+
+    job->output[0][channel] = mcugen_scalar_requantize(job->bias[0][channel] + lower, multiplier,
+                                                       shift, job->rounding, job->low, job->high);
+    job->output[1][channel] = mcugen_scalar_requantize(job->bias[1][channel] + upper, multiplier,
+                                                       shift, job->rounding, job->low, job->high);
+}
+
+/** All channels of two pixels. */
+static inline void mcugen_conv_pair_channels(const mcugen_conv_pair_job_t *job)
+{
+    const uint32_t *weight = job->weight;
+
+    for (int32_t channel = 0; channel < job->out_ch; channel += 2) {
+        uint32_t sum_a = 0;
+        uint32_t sum_b = 0;
+        int32_t upper_a = 0;
+        int32_t upper_b = 0;
+        for (const uint32_t *x = job->column; x != job->column_end; x += 2) {
+            const uint32_t word = *weight;
+            const uint32_t a = (mcugen_conv_pair_weight(word, 0u) * x[0]) +
+                               (mcugen_conv_pair_weight(word, 1u) * x[1]);
+            const uint32_t b = (mcugen_conv_pair_weight(word, 2u) * x[0]) +
+                               (mcugen_conv_pair_weight(word, 3u) * x[1]);
+            weight++;
+            sum_a += a;
+            upper_a += mcugen_conv_pair_upper(a);
+            sum_b += b;
+            upper_b += mcugen_conv_pair_upper(b);
+        }
+        mcugen_conv_pair_finish(job, channel, sum_a, upper_a);
+        if (channel + 1 < job->out_ch) {
+            mcugen_conv_pair_finish(job, channel + 1, sum_b, upper_b);
+        }
+    }
+}
+
+/** The plain C needs none. */
+static inline uint32_t mcugen_conv_pair_skip(int32_t groups)
+{
+    (void)groups;
+    return 0;
+}
+#endif
+
+/** Where a window begins in the input, and where its output pixel is. */
+typedef struct {
+    int32_t y;
+    int32_t x;
+    int32_t in_y;
+    int32_t in_x;
+} mcugen_conv_pair_place_t;
+
+/** column[i] = a[i] + 2^16 b[i]. */
+static inline uint32_t *mcugen_conv_pair_unfold(const int8_t *a, const int8_t *b, int32_t len,
+                                                uint32_t *column)
+{
+    for (int32_t i = 0; i < len; i++) {
+        column[i] = (uint32_t)(int32_t)a[i] + ((uint32_t)(int32_t)b[i] << 16);
+    }
+    return &column[len];
+}
+
+/** The input from (y, x) on, or the padding where that is outside. */
+static inline const int8_t *mcugen_conv_pair_source(const mcugen_conv_pair_s8_params_t *p,
+                                                    const int8_t *input, const int8_t *padding,
+                                                    int32_t y, int32_t x)
+{
+    if ((y < 0) || (y >= p->in_h) || (x < 0) || (x >= p->in_w)) {
+        return padding;
+    }
+    return &input[((y * p->in_w) + x) * p->in_ch];
+}
+
+/** The windows of two pixels side by side. */
+static inline void mcugen_conv_pair_windows(const mcugen_conv_pair_s8_params_t *p,
+                                            const int8_t *input, const int8_t *padding,
+                                            const mcugen_conv_pair_place_t *places,
+                                            uint32_t *column)
+{
+    const int32_t last = p->in_w - ((p->kernel_w - 1) * p->dilation_w);
+    const int32_t inside = (places[0].in_x >= 0) && (places[0].in_x < last) &&
+                           (places[1].in_x >= 0) && (places[1].in_x < last);
+    /* neighbours in memory: taps that can be taken at once */
+    const int32_t run = ((inside != 0) && (p->dilation_w == 1)) ? p->kernel_w : 1;
+
+    for (int32_t i = 0; i < p->kernel_h * p->dilation_h; i += p->dilation_h) {
+        for (int32_t j = 0; j < p->kernel_w; j += run) {
+            const int32_t x = j * p->dilation_w;
+            const int8_t *a = mcugen_conv_pair_source(p, input, padding, places[0].in_y + i,
+                                                      places[0].in_x + x);
+            const int8_t *b = mcugen_conv_pair_source(p, input, padding, places[1].in_y + i,
+                                                      places[1].in_x + x);
+            column = mcugen_conv_pair_unfold(a, b, run * p->in_ch, column);
+        }
+    }
+}
+
+/** From one output pixel to the next, row after row. */
+static inline void mcugen_conv_pair_step(const mcugen_conv_pair_s8_params_t *p,
+                                         mcugen_conv_pair_place_t *place)
+{
+    place->x++;
+    place->in_x += p->stride_w;
+    if (place->x == p->out_w) {
+        place->x = 0;
+        place->in_x = -p->pad_left;
+        place->y++;
+        place->in_y += p->stride_h;
+    }
+}
+
+/** The biases of an output pixel. */
+static inline const int32_t *mcugen_conv_pair_bias(const mcugen_conv_pair_s8_params_t *p,
+                                                   const mcugen_conv_pair_place_t *place)
+{
+    const int32_t channels = p->out_ch + (p->out_ch % 2);
+
+    return mcugen_conv_bias(p->bias, p->row_class, p->col_class, p->col_classes, channels, place->y,
+                            place->x);
+}
+
+/**
+ * Convolution, two pixels at a time; a last single one is computed twice.
+ *
+ * @param[in]  p       Geometry, weights and requantization.
+ * @param[in]  input   int8 [in_h, in_w, in_ch].
+ * @param[out] output  int8 [out_h, out_w, out_ch]; may overlap the input as far as the windows of
+ *                     later pixels are not overwritten.
+ * @param      scratch 8 * groups + pad_len bytes, aligned to 4.
+ */
+MCUGEN_UNUSED MCUGEN_NOINLINE static void mcugen_conv_pair_s8(const mcugen_conv_pair_s8_params_t *p,
+                                                              const int8_t *input, int8_t *output,
+                                                              int8_t *scratch)
+{
+    uint32_t *const column = (uint32_t *)(void *)scratch;
+    int8_t *const padding = &scratch[8 * p->groups];
+    mcugen_conv_pair_job_t job = {column,
+                                  &column[2 * p->groups],
+                                  p->weight,
+                                  mcugen_conv_pair_skip(p->groups),
+                                  {NULL, NULL},
+                                  p->multiplier,
+                                  p->shift,
+                                  {NULL, NULL},
+                                  p->out_ch,
+                                  p->rounding,
+                                  p->low,
+                                  p->high};
+    mcugen_conv_pair_place_t places[2] = {{0, 0, -p->pad_top, -p->pad_left}, {0, 0, 0, 0}};
+    int32_t left = p->out_h * p->out_w;
+
+    for (int32_t i = 0; i < p->pad_len; i++) {
+        padding[i] = (int8_t)p->pad_value;
+    }
+    column[(2 * p->groups) - 1] = 0; /* the tap that fills up the last group, if there is one */
+    while (left > 0) {
+        places[1] = places[0];
+        if (left > 1) {
+            mcugen_conv_pair_step(p, &places[1]);
+        }
+        mcugen_conv_pair_windows(p, input, padding, places, column);
+        job.bias[0] = mcugen_conv_pair_bias(p, &places[0]);
+        job.bias[1] = mcugen_conv_pair_bias(p, &places[1]);
+        job.output[0] = output;
+        job.output[1] = (left > 1) ? &output[p->out_ch] : output;
+        mcugen_conv_pair_channels(&job);
+        output = &output[2 * p->out_ch];
+        places[0] = places[1];
+        mcugen_conv_pair_step(p, &places[0]);
+        left -= 2;
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_CONV_PAIR_H_INCLUDED */

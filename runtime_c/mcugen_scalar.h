@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_scalar.h
+ * @brief What the kernels for cores without the DSP extension share: requantization by high words.
+ *
+ * A Cortex-M0+ multiplies 32 by 32 bits to the lower 32 alone, so the high word of a product is put
+ * together there from 16-bit halves, in assembly.
+ */
+#ifndef MCUGEN_SCALAR_H_INCLUDED
+#define MCUGEN_SCALAR_H_INCLUDED
+
+#include "mcugen.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Assembly for Armv6-M. */
+#if defined(__ARM_ARCH_6M__) && defined(__GNUC__)
+#define MCUGEN_ARMV6M 1
+#else
+#define MCUGEN_ARMV6M 0
+#endif
+
+/** How accumulators become outputs: what all channels share. */
+typedef struct {
+    int32_t rounding; /* 2 * zero point + 1: the zero point and one half, in halves */
+    int32_t low;
+    int32_t high;
+} mcugen_scalar_range_t;
+
+/**
+ * One output: the high word of acc * multiplier, rounded, shifted and clamped.
+ *
+ * @param[in] acc        Accumulator, |acc| < 2^29.
+ * @param[in] multiplier In [0, 2^31).
+ * @param[in] shift      Bits that are dropped from the high word, less one: in [0, 20].
+ * @param[in] rounding   2 * zero point + 1.
+ * @param[in] low        Smallest output.
+ * @param[in] high       Largest output.
+ */
+static inline int8_t mcugen_scalar_requantize(int32_t acc, int32_t multiplier, uint32_t shift,
+                                              int32_t rounding, int32_t low, int32_t high)
+{
+    const int32_t word = (int32_t)(((int64_t)acc * multiplier) >> 32);
+    const int32_t sum = word + (int32_t)((uint32_t)rounding << shift);
+
+    return (int8_t)mcugen_clamp(mcugen_asr32(sum, (int32_t)shift + 1), low, high);
+}
+
+#if MCUGEN_ARMV6M
+/*
+ * r0 = requantized r0, for |r0| < 2^29. In: multiplier's upper half r2 and lower half r3, shift r1,
+ * rounding << shift r10, low r12, high lr. Uses r4 and r5. With a = 2^16 ah + al, al signed, the
+ * high word is ah mh + (ah ml + al mh + (al ml >> 16) >> 16), and no sum leaves 32 bits.
+ */
+#define MCUGEN_ARMV6M_REQUANTIZE                                                                   \
+    "sxth r4, r0\n"                                                                                \
+    "subs r0, r0, r4\n"                                                                            \
+    "asrs r0, r0, #16\n"                                                                           \
+    "movs r5, r4\n"                                                                                \
+    "muls r5, r3\n"                                                                                \
+    "asrs r5, r5, #16\n"                                                                           \
+    "muls r4, r2\n"                                                                                \
+    "adds r4, r4, r5\n"                                                                            \
+    "movs r5, r0\n"                                                                                \
+    "muls r5, r3\n"                                                                                \
+    "adds r4, r4, r5\n"                                                                            \
+    "asrs r4, r4, #16\n"                                                                           \
+    "muls r0, r2\n"                                                                                \
+    "adds r0, r0, r4\n"                                                                            \
+    "add r0, r10\n"                                                                                \
+    "asrs r0, r1\n"                                                                                \
+    "asrs r0, r0, #1\n"                                                                            \
+    "cmp r0, r12\n"                                                                                \
+    "bge 8f\n"                                                                                     \
+    "mov r0, r12\n"                                                                                \
+    "8:\n"                                                                                         \
+    "cmp r0, lr\n"                                                                                 \
+    "ble 8f\n"                                                                                     \
+    "mov r0, lr\n"                                                                                 \
+    "8:\n"
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_SCALAR_H_INCLUDED */
