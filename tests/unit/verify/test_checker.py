@@ -57,7 +57,7 @@ MUTATIONS = [
     ("mcugen.h", r"value > high", "value >= high + 2", 0),
     ("mcugen_conv.h", r"weight\[c\] \* p->pad_value", "weight[c] * 0", 0),
     ("mcugen_conv.h", r"in_y < 0", "in_y <= 0", 0),
-    ("mcugen_conv.h", r"\*weight \* p->pad_value", "0", 1),
+    ("mcugen_conv.h", r"acc \+= tap \* p->pad_value", "acc += 0", 1),
     ("mcugen_table.h", r"input\[i\] \+ 128", "(input[i] + 127 + (input[i] < 0))", 2),
     ("net.c", r"(n3_conv2d_params = \{[^}]*\.zero_point = )(-?\d+)", r"\g<1>1 + \2", 3),
     ("net.c", r"(n1_conv2d_params = \{[^}]*\.pad_left = )1", r"\g<1>0", 1),
