@@ -35,10 +35,10 @@ typedef struct {
     int32_t pad_top;
     int32_t pad_left;
     int32_t pad_value;
-    int32_t pad_len;        /* bytes of padding that the scratch holds, 0 where none is read */
-    int32_t groups;         /* pairs of taps in a window, the last filled up with zeros */
-    const uint32_t *weight; /* [channel pairs, groups], bytes [2 channels, 2 taps] */
-    const int32_t *bias;    /* [row classes, col_classes, 2 * channel pairs] */
+    int32_t pad_len;           /* bytes of padding that the scratch holds, 0 where none is read */
+    int32_t groups;            /* pairs of taps in a window, the last filled up with zeros */
+    const uint32_t *weight;    /* [channel pairs, groups], bytes [2 channels, 2 taps] */
+    const int32_t *bias;       /* [row classes, col_classes, 2 * channel pairs] */
     const uint16_t *row_class; /* [out_h], null where the bias is the same everywhere */
     const uint16_t *col_class; /* [out_w], null likewise */
     int32_t col_classes;
@@ -116,76 +116,74 @@ typedef struct {
     "strb r0, [r4, #" CHANNEL "]\n"
 
 /** All channels of two pixels. */
-MCUGEN_NAKED static void
-mcugen_conv_pair_channels(const mcugen_conv_pair_job_t *job __attribute__((unused)))
+MCUGEN_NAKED static void mcugen_conv_pair_channels(const mcugen_conv_pair_job_t *job
+                                                   __attribute__((unused)))
 {
-    __asm__ volatile(
-        ".syntax unified\n"
-        "push {r4-r7, lr}\n"
-        "mov r4, r8\n"
-        "mov r5, r9\n"
-        "mov r6, r10\n"
-        "mov r7, r11\n"
-        "push {r4-r7}\n"
-        "sub sp, #56\n"
-        "mov r1, sp\n"
-        "ldmia r0!, {r2-r7}\n"
-        "stmia r1!, {r2-r7}\n"
-        "ldmia r0!, {r2-r7}\n"
-        "stmia r1!, {r2-r7}\n"
-        "ldmia r0!, {r2, r3}\n"
-        "mov r12, r2\n"
-        "mov lr, r3\n"
-        "1:\n" /* the biases, then the sums of two channels */
-        "ldr r1, [sp, #16]\n"
-        "ldmia r1!, {r2, r3}\n"
-        "str r1, [sp, #16]\n"
-        "ldr r1, [sp, #20]\n"
-        "ldmia r1!, {r6, r7}\n"
-        "str r1, [sp, #20]\n"
-        "lsls r4, r6, #16\n"
-        "adds r2, r2, r4\n"
-        "mov r8, r2\n"
-        "lsls r4, r7, #16\n"
-        "adds r3, r3, r4\n"
-        "mov r9, r3\n"
-        "ldr r1, [sp, #4]\n"
-        "mov r11, r1\n"
-        "ldr r0, [sp, #0]\n"
-        "ldr r1, [sp, #8]\n"
-        "ldr r5, [sp, #12]\n"
-        "add pc, r5\n"
-        "nop\n"
-        "2:\n" MCUGEN_CONV_PAIR_GROUP MCUGEN_CONV_PAIR_GROUP MCUGEN_CONV_PAIR_GROUP
-            MCUGEN_CONV_PAIR_GROUP
-        "cmp r0, r11\n"
-        "bne 2b\n"
-        "str r1, [sp, #8]\n" MCUGEN_CONV_PAIR_FINISH("r6", "r8", "0", "0")
-        "ldr r4, [sp, #40]\n"
-        "cmp r4, #1\n"
-        "beq 9f\n" MCUGEN_CONV_PAIR_FINISH("r7", "r9", "4", "1")
-        "ldr r1, [sp, #24]\n"
-        "ldr r2, [sp, #28]\n"
-        "ldr r3, [sp, #32]\n"
-        "ldr r4, [sp, #36]\n"
-        "ldr r5, [sp, #40]\n"
-        "adds r1, #8\n"
-        "adds r2, #2\n"
-        "adds r3, #2\n"
-        "adds r4, #2\n"
-        "add r0, sp, #24\n"
-        "subs r5, #2\n"
-        "stmia r0!, {r1-r5}\n"
-        "beq 9f\n"
-        "b 1b\n"
-        "9:\n"
-        "add sp, #56\n"
-        "pop {r4-r7}\n"
-        "mov r8, r4\n"
-        "mov r9, r5\n"
-        "mov r10, r6\n"
-        "mov r11, r7\n"
-        "pop {r4-r7, pc}\n");
+    __asm__ volatile(".syntax unified\n"
+                     "push {r4-r7, lr}\n"
+                     "mov r4, r8\n"
+                     "mov r5, r9\n"
+                     "mov r6, r10\n"
+                     "mov r7, r11\n"
+                     "push {r4-r7}\n"
+                     "sub sp, #56\n"
+                     "mov r1, sp\n"
+                     "ldmia r0!, {r2-r7}\n"
+                     "stmia r1!, {r2-r7}\n"
+                     "ldmia r0!, {r2-r7}\n"
+                     "stmia r1!, {r2-r7}\n"
+                     "ldmia r0!, {r2, r3}\n"
+                     "mov r12, r2\n"
+                     "mov lr, r3\n"
+                     "1:\n" /* the biases, then the sums of two channels */
+                     "ldr r1, [sp, #16]\n"
+                     "ldmia r1!, {r2, r3}\n"
+                     "str r1, [sp, #16]\n"
+                     "ldr r1, [sp, #20]\n"
+                     "ldmia r1!, {r6, r7}\n"
+                     "str r1, [sp, #20]\n"
+                     "lsls r4, r6, #16\n"
+                     "adds r2, r2, r4\n"
+                     "mov r8, r2\n"
+                     "lsls r4, r7, #16\n"
+                     "adds r3, r3, r4\n"
+                     "mov r9, r3\n"
+                     "ldr r1, [sp, #4]\n"
+                     "mov r11, r1\n"
+                     "ldr r0, [sp, #0]\n"
+                     "ldr r1, [sp, #8]\n"
+                     "ldr r5, [sp, #12]\n"
+                     "add pc, r5\n"
+                     "nop\n"
+                     "2:\n" MCUGEN_CONV_PAIR_GROUP MCUGEN_CONV_PAIR_GROUP MCUGEN_CONV_PAIR_GROUP
+                         MCUGEN_CONV_PAIR_GROUP "cmp r0, r11\n"
+                     "bne 2b\n"
+                     "str r1, [sp, #8]\n" MCUGEN_CONV_PAIR_FINISH(
+                         "r6", "r8", "0", "0") "ldr r4, [sp, #40]\n"
+                                               "cmp r4, #1\n"
+                                               "beq 9f\n" MCUGEN_CONV_PAIR_FINISH(
+                                                   "r7", "r9", "4", "1") "ldr r1, [sp, #24]\n"
+                                                                         "ldr r2, [sp, #28]\n"
+                                                                         "ldr r3, [sp, #32]\n"
+                                                                         "ldr r4, [sp, #36]\n"
+                                                                         "ldr r5, [sp, #40]\n"
+                                                                         "adds r1, #8\n"
+                                                                         "adds r2, #2\n"
+                                                                         "adds r3, #2\n"
+                                                                         "adds r4, #2\n"
+                                                                         "add r0, sp, #24\n"
+                                                                         "subs r5, #2\n"
+                                                                         "stmia r0!, {r1-r5}\n"
+                                                                         "beq 9f\n"
+                                                                         "b 1b\n"
+                                                                         "9:\n"
+                                                                         "add sp, #56\n"
+                                                                         "pop {r4-r7}\n"
+                                                                         "mov r8, r4\n"
+                                                                         "mov r9, r5\n"
+                                                                         "mov r10, r6\n"
+                                                                         "mov r11, r7\n"
+                                                                         "pop {r4-r7, pc}\n");
 }
 
 /** Bytes of code before the first group, so that the loop ends with its last one. */
@@ -301,10 +299,10 @@ static inline void mcugen_conv_pair_windows(const mcugen_conv_pair_s8_params_t *
     for (int32_t i = 0; i < p->kernel_h * p->dilation_h; i += p->dilation_h) {
         for (int32_t j = 0; j < p->kernel_w; j += run) {
             const int32_t x = j * p->dilation_w;
-            const int8_t *a = mcugen_conv_pair_source(p, input, padding, places[0].in_y + i,
-                                                      places[0].in_x + x);
-            const int8_t *b = mcugen_conv_pair_source(p, input, padding, places[1].in_y + i,
-                                                      places[1].in_x + x);
+            const int8_t *a =
+                mcugen_conv_pair_source(p, input, padding, places[0].in_y + i, places[0].in_x + x);
+            const int8_t *b =
+                mcugen_conv_pair_source(p, input, padding, places[1].in_y + i, places[1].in_x + x);
             column = mcugen_conv_pair_unfold(a, b, run * p->in_ch, column);
         }
     }
@@ -349,18 +347,12 @@ MCUGEN_UNUSED MCUGEN_NOINLINE static void mcugen_conv_pair_s8(const mcugen_conv_
 {
     uint32_t *const column = (uint32_t *)(void *)scratch;
     int8_t *const padding = &scratch[8 * p->groups];
-    mcugen_conv_pair_job_t job = {column,
-                                  &column[2 * p->groups],
-                                  p->weight,
-                                  mcugen_conv_pair_skip(p->groups),
-                                  {NULL, NULL},
-                                  p->multiplier,
-                                  p->shift,
-                                  {NULL, NULL},
-                                  p->out_ch,
-                                  p->rounding,
-                                  p->low,
-                                  p->high};
+    mcugen_conv_pair_job_t job = {column,       &column[2 * p->groups],
+                                  p->weight,    mcugen_conv_pair_skip(p->groups),
+                                  {NULL, NULL}, p->multiplier,
+                                  p->shift,     {NULL, NULL},
+                                  p->out_ch,    p->rounding,
+                                  p->low,       p->high};
     mcugen_conv_pair_place_t places[2] = {{0, 0, -p->pad_top, -p->pad_left}, {0, 0, 0, 0}};
     int32_t left = p->out_h * p->out_w;
 
