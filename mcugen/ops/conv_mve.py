@@ -14,6 +14,7 @@ from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops import mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap
+from mcugen.ops.depthwise_mve import depthwise_kernels
 from mcugen.ops.overlap import forward_distance
 from mcugen.ops.weights import bias_classes
 from mcugen.ops.window import Window, as_image
@@ -88,6 +89,8 @@ class Geometry:
 def conv_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> tuple[Kernel, ...]:
     """The kernel, or nothing where it does not apply: groups, dilated width, large multipliers."""
     window = op.window
+    if op.depthwise:
+        return depthwise_kernels(op, inputs, output)
     dilated = window.kernel[1] > 1 and window.dilation[1] > 1
     if op.groups > 1 or dilated or not mve.applies(op.requantize):
         return ()
