@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import conv_mve, mve
+from mcugen.ops import conv_dsp, conv_mve, dsp, mve
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -235,6 +235,8 @@ class ConvS8(IntOp):
         found = [self.portable(inputs, output)]
         if mve.FEATURE in target.features:
             found += conv_mve.conv_kernels(self, inputs, output)
+        if dsp.serves(target, self.requantize):
+            found += conv_dsp.conv_kernels(self, inputs, output)
         if is_scalar(target):
             found += conv_pair_kernels(self, inputs, output, target)
         return tuple(found)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dense convolution on the DSP extension, two pixels by four channels: mcugen_conv_dsp.h."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcugen.fixed_point import Requantize
+from mcugen.ir.graph import Shape
+from mcugen.ops.base import ConstTable, Kernel, KernelCall
+from mcugen.ops.dsp import QUAD, Quads, pack_quads
+from mcugen.ops.overlap import window_overlap
+from mcugen.ops.weights import bias_classes
+from mcugen.ops.window import Window, as_image
+
+if TYPE_CHECKING:
+    from mcugen.ops.conv import ConvS8
+
+Fields = tuple[tuple[str, int | str | None], ...]
+Image = tuple[int, int, int]
+SIZES = ("in_h", "in_w", "in_ch", "out_h", "out_w", "out_ch")
+HEADER = "mcugen_conv_dsp.h"
+VARIANT = "dsp_4x2"
+GROUP = 2  # pixels whose windows are read before their outputs are written
+
+
+def conv_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> list[Kernel]:
+    """The kernel of a dense convolution, none where it does not apply."""
+    if op.groups != 1:
+        return []
+    quads = pack_quads(op.weight.reshape(len(op.weight), -1), op.bias, op.requantize)
+    if quads is None:
+        return []
+    image = as_image(inputs[0])
+    steps = any(op.window.pads) or op.window.stride != (1, 1)
+    if op.window.kernel == (1, 1) and op.bias.ndim == 1 and not steps:
+        rows = image[0] * image[1]
+        return [rows_kernel(quads, rows, image[2], len(op.weight), op.requantize)]
+    return [_windows_kernel(op, quads, image, as_image(output))]
+
+
+def rows_kernel(quads: Quads, rows: int, in_ch: int, out_ch: int, requantize: Requantize) -> Kernel:
+    """Each row of [rows, in_ch] times the weights."""
+    call = KernelCall(
+        function="mcugen_conv_1x1_s8_dsp",
+        header=HEADER,
+        fields=(
+            ("pixels", rows),
+            ("in_ch", in_ch),
+            ("out_ch", out_ch),
+            ("pairs", quads.pairs),
+            ("packed", "packed"),
+            *clamp_fields(requantize),
+        ),
+        tables=(packed_table(quads),),
+        scratch_bytes=_columns_bytes(quads),
+    )
+    one, along = (Window(kernel=(1, 1)).along(0, size) for size in (1, rows))
+    return Kernel(
+        variant=VARIANT,
+        calls=(call,),
+        cycles=_cycles(quads, rows, -(-out_ch // QUAD)),
+        overlaps=(window_overlap(one, along, in_ch, out_ch, group=GROUP, copied=True),),
+    )
+
+
+def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Kernel:
+    """Windows of any size, stride, padding and dilation."""
+    kernel_h, kernel_w = op.window.kernel
+    direct = image[2] % 4 == 0 or (kernel_h, kernel_w) == (1, 1)
+    window_len = kernel_h * kernel_w * image[2]
+    pad_len = _aligned(kernel_w * image[2]) if _reads_padding(op.window, image, output) else 0
+    gather_len = 0 if direct else _aligned(window_len)
+    bias_fields, bias_tables = _bias(quads, output)
+    call = KernelCall(
+        function="mcugen_conv_s8_dsp",
+        header=HEADER,
+        fields=(
+            *zip(SIZES, (*image, *output), strict=True),
+            *op.window.fields(),
+            ("pad_value", op.pad_value),
+            ("pad_len", pad_len),
+            ("gather_len", gather_len),
+            ("pairs", quads.pairs),
+            ("packed", "packed"),
+            *bias_fields,
+            *clamp_fields(op.requantize),
+        ),
+        tables=(packed_table(quads), *bias_tables),
+        scratch_bytes=_columns_bytes(quads) + pad_len + 2 * gather_len,
+    )
+    rows, cols = (op.window.along(axis, image[axis]) for axis in (0, 1))
+    pixels = output[0] * output[1]
+    return Kernel(
+        variant=VARIANT,
+        calls=(call,),
+        cycles=_cycles(quads, pixels, -(-output[2] // QUAD)),
+        overlaps=(window_overlap(rows, cols, image[2], output[2], group=GROUP, copied=True),),
+    )
+
+
+def _bias(quads: Quads, output: Image) -> tuple[Fields, tuple[ConstTable, ...]]:
+    if quads.bias.ndim == 2:
+        fields: Fields = (
+            ("bias", None),
+            ("row_class", None),
+            ("col_class", None),
+            ("col_classes", 1),
+        )
+        return fields, ()
+    return bias_classes(quads.bias.astype(np.int64).reshape(*output[:2], -1))
+
+
+def packed_table(quads: Quads) -> ConstTable:
+    """The layer's data in the kernel's order."""
+    axes = "[out_ch / 4][4 bias, weight pairs, 4 multiplier, shift]"
+    return ConstTable(suffix="packed", values=quads.packed, comment=axes)
+
+
+def clamp_fields(requantize: Requantize) -> Fields:
+    """What `packed` does not hold of a requantization."""
+    return (
+        ("zero_point", requantize.zero_point),
+        ("low", requantize.low),
+        ("high", requantize.high),
+    )
+
+
+def _columns_bytes(quads: Quads) -> int:
+    return GROUP * 4 * quads.pairs
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 4) * 4
+
+
+def _reads_padding(window: Window, image: Image, output: Image) -> bool:
+    """Some window reaches beyond the image."""
+    reach = [
+        (steps - 1) * stride + (kernel - 1) * dilation - pad
+        for steps, stride, kernel, dilation, pad in zip(
+            output, window.stride, window.kernel, window.dilation, window.pads, strict=False
+        )
+    ]
+    return any(window.pads[:2]) or reach[0] >= image[0] or reach[1] >= image[1]
+
+
+def _cycles(quads: Quads, pixels: int, quad_count: int) -> float:
+    rounds = -(-quads.pairs // 16)
+    block = quad_count * (80 + 8 * rounds + 15 * quads.pairs)
+    return -(-pixels // GROUP) * (60 + 7 * quads.pairs + block)

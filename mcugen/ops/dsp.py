@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights and requantization in the order of the DSP extension's kernels: mcugen_dsp.h."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.fixed_point import INT32_MAX, IntArray, Requantize
+from mcugen.ops.base import Target
+
+QUAD = 4  # output channels that are computed at once
+MIXED = 256  # what the second of two channels that share a word is multiplied by
+_HIGH_WORD = 33  # shift that keeps the high word of the product, and one bit of it for rounding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Quads:
+    """Layer data in the kernels' order.
+
+    packed: uint32 [quads, 2 * 4 + 1 + 2 * pairs]; bias: int32 [..., quads, 4], the biases in
+    `packed` or, where they depend on the place, all of them.
+    """
+
+    packed: NDArray[np.uint32]
+    bias: NDArray[np.int32]
+    pairs: int
+
+
+def serves(target: Target, requantize: Requantize) -> bool:
+    """The target has the instructions, and the layer the rounding, of these kernels."""
+    return "dsp" in target.features and requantize.mode == "single"
+
+
+def pair_order(length: int) -> IntArray:
+    """Which values share a word: int64 [pairs, 2], -1 for none.
+
+    SXTB16 makes of four bytes the pairs (0, 2) and (1, 3); so do the kernels with what is left.
+    """
+    whole = np.arange(length // 4 * 4).reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1, 2)
+    first = length // 4 * 4
+    rest = {0: [], 1: [(0, -1)], 2: [(0, -1), (1, -1)], 3: [(0, 2), (1, -1)]}[length % 4]
+    tail = [[first + k if k >= 0 else -1 for k in pair] for pair in rest]
+    return np.concatenate([whole, np.array(tail, np.int64).reshape(-1, 2)])
+
+
+def pack_quads(weight: NDArray[np.int8], bias: IntArray, requantize: Requantize) -> Quads | None:
+    """The layer in quads of output channels, None where the kernels would not be exact.
+
+    weight: int8 [out_ch, values]; bias: int64 [..., out_ch].
+    """
+    missing = -len(weight) % QUAD
+    rows = np.pad(weight.astype(np.int64), ((0, missing), (0, 1)))
+    pairs = rows[:, pair_order(weight.shape[1])]  # -1 takes the zero that was appended
+    field = np.pad(bias, ((0, 0),) * (bias.ndim - 1) + ((0, missing),))
+    scale = _high_word_scale(rows, field, requantize, missing)
+    if scale is None:
+        return None
+    multiplier, shift = scale
+    field = _mix(field.reshape(*field.shape[:-1], -1, QUAD), -1)
+    mixed = _mix(pairs.reshape(-1, QUAD, *pairs.shape[1:]), 1)[:, 1::2].transpose(0, 2, 1, 3)
+    words = [
+        _words(field.reshape(-1, *field.shape[-2:])[0]),
+        np.ascontiguousarray(mixed.astype("<i2")).view("<u4").reshape(len(mixed), -1),
+        _words(multiplier.reshape(-1, QUAD)),
+        np.ascontiguousarray(shift.reshape(-1, QUAD).astype(np.uint8)).view("<u4"),
+    ]
+    return Quads(
+        packed=np.concatenate(words, axis=1).astype(np.uint32),
+        bias=_words(field).view(np.int32),
+        pairs=pairs.shape[1],
+    )
+
+
+def _mix(values: IntArray, axis: int) -> IntArray:
+    """To every second channel along `axis`, times 256, the one before it is added."""
+    channels = np.moveaxis(values.copy(), axis, 0)
+    channels[1::2] = channels[1::2] * MIXED + channels[::2]
+    return np.moveaxis(channels, 0, axis)
+
+
+def _words(values: IntArray) -> NDArray[np.uint32]:
+    """Modulo 2^32, as the accumulators count."""
+    return (values & 0xFFFFFFFF).astype(np.uint32)
+
+
+def _high_word_scale(
+    rows: IntArray, bias: IntArray, requantize: Requantize, missing: int
+) -> tuple[IntArray, IntArray] | None:
+    """Multipliers and shifts of the high word, less one: int64 [quads * 4] each.
+
+    None where an accumulator or the high word could leave its range, or where a factor is so
+    large that the high word would lose bits of it.
+    """
+    out_ch = len(rows) - missing
+    multiplier = np.pad(np.broadcast_to(requantize.multiplier, out_ch), (0, missing))
+    shift = np.pad(np.broadcast_to(requantize.shift, out_ch), (0, missing), constant_values=62)
+    bound = 128 * np.abs(rows).sum(axis=1) + np.abs(bias).reshape(-1, len(rows)).max(axis=0)
+    # what rounds to zero whatever the input is needs no more than a factor of zero
+    silent = np.array(
+        [
+            int(b) * int(m) < 1 << (int(t) - 1)
+            for b, m, t in zip(bound, multiplier, shift, strict=True)
+        ]
+    )
+    factor = np.where(np.arange(len(rows)) % 2 == 1, MIXED, 1)
+    drop = np.where(silent, 0, shift + np.where(factor == MIXED, 8, 0) - _HIGH_WORD)
+    multiplier = np.where(silent, 0, multiplier)
+    rounding = abs(2 * requantize.zero_point + 1) << np.clip(drop, 0, 31)
+    high = (bound * factor >> 1) + 1 + rounding
+    fits = (drop >= 0) & (drop < 31) & (bound * factor <= INT32_MAX) & (high <= INT32_MAX)
+    return (multiplier, drop) if bool(np.all(fits)) else None

@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_conv_dsp.h
+ * @brief Dense convolution for cores with the DSP extension: two pixels times four channels.
+ *
+ * The windows of two output pixels are expanded to int16 side by side ("columns"), in pairs of
+ * values (0, 2), (1, 3), (4, 6), (5, 7) ..., which is what SXTB16 makes of a word of int8. All
+ * channels of the two pixels are computed from that, four at a time. Of 1 to 3 values that are
+ * left in the end, 1 makes one pair and more make two.
+ */
+#ifndef MCUGEN_CONV_DSP_H_INCLUDED
+#define MCUGEN_CONV_DSP_H_INCLUDED
+
+#include "mcugen_dsp.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    int32_t pixels;
+    int32_t in_ch;
+    int32_t out_ch;
+    int32_t pairs;          /* pairs of values in a column */
+    const uint32_t *packed; /* [ceil(out_ch / 4), words of a quad] */
+    int32_t zero_point;
+    int32_t low;
+    int32_t high;
+} mcugen_conv_1x1_s8_dsp_params_t;
+
+typedef struct {
+    int32_t in_h;
+    int32_t in_w;
+    int32_t in_ch;
+    int32_t out_h;
+    int32_t out_w;
+    int32_t out_ch;
+    int32_t kernel_h;
+    int32_t kernel_w;
+    int32_t stride_h;
+    int32_t stride_w;
+    int32_t dilation_h;
+    int32_t dilation_w;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t pad_value;
+    int32_t pad_len;        /* bytes of padding that the scratch holds, 0 where none is read */
+    int32_t gather_len;     /* bytes of a window that is gathered first, 0 where it need not be */
+    int32_t pairs;          /* pairs of values in a column */
+    const uint32_t *packed; /* [ceil(out_ch / 4), words of a quad] */
+    const int32_t *bias;    /* [row classes, col_classes, quads, 4], null where it is in `packed` */
+    const uint16_t *row_class; /* [out_h], null likewise */
+    const uint16_t *col_class; /* [out_w], null likewise */
+    int32_t col_classes;
+    int32_t zero_point;
+    int32_t low;
+    int32_t high;
+} mcugen_conv_s8_dsp_params_t;
+
+/** What computes all channels of two pixels. */
+typedef struct {
+    const uint32_t *packed;
+    const int16_t *columns; /* [pairs, 2 pixels, 2] */
+    int32_t out_ch;
+    int32_t pairs;
+    int32_t rounding;       /* 2 * zero point + 1 */
+    const int32_t *bias[2]; /* of each pixel, null where it is in `packed` */
+} mcugen_dsp_block_t;
+
+/** Expand the 1 to 3 values that are left after the words of four. */
+static inline void mcugen_dsp_expand_rest(const int8_t *a, const int8_t *b, int32_t len,
+                                          int16_t *columns)
+{
+    if (len > 0) {
+        columns[0] = a[0];
+        columns[1] = (len > 2) ? a[2] : (int8_t)0;
+        columns[2] = b[0];
+        columns[3] = (len > 2) ? b[2] : (int8_t)0;
+    }
+    if (len > 1) {
+        columns[4] = a[1];
+        columns[5] = 0;
+        columns[6] = b[1];
+        columns[7] = 0;
+    }
+}
+
+#if defined(__ARM_FEATURE_DSP)
+
+/* Two pairs of one word of each pixel: a in `a`, b in `b`, to the columns from `at` on. */
+#define MCUGEN_DSP_EXPAND(a, b, at0, at1, at2, at3)                                                \
+    "sxtb16 r12, " a "\n"                                                                          \
+    "str.w r12, [r3, #" at0 "]\n"                                                                  \
+    "sxtb16 r12, " b "\n"                                                                          \
+    "str.w r12, [r3, #" at1 "]\n"                                                                  \
+    "sxtb16 " a ", " a ", ror #8\n"                                                                \
+    "str " a ", [r3, #" at2 "]\n"                                                                  \
+    "sxtb16 " b ", " b ", ror #8\n"                                                                \
+    "str " b ", [r3, #" at3 "]\n"
+
+/**
+ * Expand words of four int8 values of two pixels, which need not be aligned.
+ *
+ * @param[in]  a       First pixel's values.
+ * @param[in]  b       Second pixel's values.
+ * @param[in]  words   Number of words, at least 1.
+ * @param[out] columns int16 [2 * words, 2 pixels, 2].
+ */
+static MCUGEN_NAKED void mcugen_dsp_expand_words(const int8_t *a MCUGEN_UNUSED,
+                                                 const int8_t *b MCUGEN_UNUSED,
+                                                 int32_t words MCUGEN_UNUSED,
+                                                 int16_t *columns MCUGEN_UNUSED)
+{
+    __asm__ volatile(
+        "push {r4-r7, lr}\n"
+        "subs r2, #2\n"
+        "blt 2f\n"
+        "1:\n"
+        "ldr r4, [r0, #0]\n"
+        "ldr r5, [r1, #0]\n"
+        "ldr r6, [r0, #4]\n"
+        "ldr r7, [r1, #4]\n"
+        "adds r0, #8\n"
+        "adds r1, #8\n" MCUGEN_DSP_EXPAND("r4", "r5", "0", "4", "8", "12")
+            MCUGEN_DSP_EXPAND("r6", "r7", "16", "20", "24",
+                              "28") "adds r3, #32\n"
+                                    "subs r2, #2\n"
+                                    "bge 1b\n"
+                                    "2:\n"
+                                    "adds r2, #2\n"
+                                    "beq 3f\n"
+                                    "ldr r4, [r0, #0]\n"
+                                    "ldr r5, [r1, #0]\n" MCUGEN_DSP_EXPAND(
+                                        "r4", "r5", "0", "4", "8", "12") "3:\n"
+                                                                         "pop {r4-r7, pc}\n" ::
+                                                                             : "memory");
+}
+
+/* One pair of values at the byte `at` behind r0 and r1: the weights of four channels, two pixels. */
+#define MCUGEN_DSP_PAIR                                                                            \
+    "ldr.n r2, [r0, #\\at]\n"                                                                      \
+    "ldr.n r3, [r0, #\\at + 4]\n"                                                                  \
+    "ldr.w r12, [r1, #\\at]\n"                                                                     \
+    "ldr.w lr, [r1, #\\at + 4]\n"                                                                  \
+    "smlad r5, r2, r12, r5\n"                                                                      \
+    "smlad r9, r2, lr, r9\n"                                                                       \
+    "smlad r7, r3, r12, r7\n"                                                                      \
+    "smlad r11, r3, lr, r11\n"                                                                     \
+    "sxtb16 r2, r2\n"                                                                              \
+    "sxtb16 r3, r3\n"                                                                              \
+    "smlad r4, r2, r12, r4\n"                                                                      \
+    "smlad r8, r2, lr, r8\n"                                                                       \
+    "smlad r6, r3, r12, r6\n"                                                                      \
+    "smlad r10, r3, lr, r10\n"
+
+/* High word, rounded, of one channel's two accumulators. */
+#define MCUGEN_DSP_SCALE(a, b, multiplier)                                                         \
+    "smmla " a ", " a ", " multiplier ", r12\n"                                                    \
+    "smmla " b ", " b ", " multiplier ", r12\n"                                                    \
+    "asr " a ", " a ", r2\n"                                                                       \
+    "asr " b ", " b ", r2\n"
+
+/* The outputs of four channels, in one word. */
+#define MCUGEN_DSP_SATURATE(a, b, c, d)                                                            \
+    "ssat " a ", #8, " a ", asr #1\n"                                                              \
+    "ssat " b ", #8, " b ", asr #1\n"                                                              \
+    "ssat " c ", #8, " c ", asr #1\n"                                                              \
+    "ssat " d ", #8, " d ", asr #1\n"                                                              \
+    "bfi " a ", " b ", #8, #8\n"                                                                   \
+    "bfi " a ", " c ", #16, #8\n"                                                                  \
+    "bfi " a ", " d ", #24, #8\n"
+
+/* Bytes of code of MCUGEN_DSP_PAIR; the loop over pairs is entered in its midst. */
+#define MCUGEN_DSP_PAIR_CODE "52"
+
+/**
+ * All channels of two pixels.
+ *
+ * Accumulators: r4 to r7 the first pixel's, r8 to r11 the second's. On the stack from sp on:
+ * where to enter the loop over pairs; bytes of its first round that are skipped; columns, less
+ * those bytes; end of the columns; output of the next quad; channels left; and what the caller
+ * gave.
+ *
+ * @param[in]  block        Weights and columns.
+ * @param[out] output       First pixel's outputs.
+ * @param[in]  pixel_stride From there to the second's; 0 where there is no second pixel, as the
+ *                          first is written last.
+ */
+static MCUGEN_NAKED void mcugen_dsp_block(const mcugen_dsp_block_t *block MCUGEN_UNUSED,
+                                          int8_t *output MCUGEN_UNUSED,
+                                          int32_t pixel_stride MCUGEN_UNUSED)
+{
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #44\n"
+        "ldr r3, [r0, #0]\n"  /* packed */
+        "ldr r4, [r0, #4]\n"  /* columns */
+        "ldr r5, [r0, #8]\n"  /* out_ch */
+        "ldr r6, [r0, #12]\n" /* pairs */
+        "ldr r7, [r0, #16]\n" /* rounding */
+        "ldr r8, [r0, #20]\n" /* bias of the first pixel */
+        "ldr r9, [r0, #24]\n" /* bias of the second pixel */
+        "add r10, r4, r6, lsl #3\n"
+        "rsb r6, r6, #0\n"
+        "and r6, r6, #15\n"
+        "sub r4, r4, r6, lsl #3\n"
+        "mov r11, #" MCUGEN_DSP_PAIR_CODE "\n"
+        "adr.w r12, 2f\n"
+        "mla r12, r6, r11, r12\n"
+        "orr r12, r12, #1\n"
+        "lsl r6, r6, #3\n"
+        "mov r11, r12\n"
+        "cmp r8, #0\n"
+        "beq 1f\n"
+        "adr.w r11, 5f\n"
+        "orr r11, r11, #1\n"
+        "1:\n"
+        "strd r11, r6, [sp, #0]\n"
+        "strd r4, r10, [sp, #8]\n"
+        "strd r1, r5, [sp, #16]\n"
+        "strd r2, r7, [sp, #24]\n"
+        "strd r8, r9, [sp, #32]\n"
+        "str r12, [sp, #40]\n"
+        "mov r0, r3\n"
+
+        "0:\n"
+        "ldm r0!, {r4-r7}\n"
+        "ldr r3, [sp, #0]\n"
+        "ldr r2, [sp, #4]\n"
+        "ldr r1, [sp, #8]\n"
+        "mov r8, r4\n"
+        "sub r0, r0, r2\n"
+        "mov r9, r5\n"
+        "mov r10, r6\n"
+        "mov r11, r7\n"
+        "bx r3\n"
+
+        "2:\n"
+        ".irp at, 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120\n" MCUGEN_DSP_PAIR
+        ".endr\n"
+        "ldr r2, [sp, #12]\n"
+        "adds r1, #128\n"
+        "adds r0, #128\n"
+        "cmp r1, r2\n"
+        "bne 2b\n"
+
+        "ldr r2, [r0, #16]\n"
+        "ldr r1, [r0, #0]\n"
+        "ldr.w lr, [r0, #4]\n"
+        "ldr r3, [sp, #28]\n"
+        "sub r5, r5, r4\n"
+        "sub r9, r9, r8\n"
+        "sub r7, r7, r6\n"
+        "sub r11, r11, r10\n"
+        "lsl r12, r3, r2\n" MCUGEN_DSP_SCALE("r4", "r8", "r1")
+            MCUGEN_DSP_NEXT_SHIFT MCUGEN_DSP_SCALE(
+                "r5", "r9",
+                "lr") "ldr r1, [r0, #8]\n"
+                      "ldr.w lr, [r0, #12]\n"
+                      "adds r0, #20\n" MCUGEN_DSP_NEXT_SHIFT MCUGEN_DSP_SCALE("r6", "r10", "r1")
+                          MCUGEN_DSP_NEXT_SHIFT MCUGEN_DSP_SCALE("r7", "r11", "lr")
+                              MCUGEN_DSP_SATURATE("r4", "r5", "r6", "r7") MCUGEN_DSP_SATURATE(
+                                  "r8", "r9", "r10",
+                                  "r11") "ldr r1, [sp, #16]\n"
+                                         "ldr r3, [sp, #20]\n"
+                                         "ldr r2, [sp, #24]\n"
+                                         "subs r3, #4\n"
+                                         "blt 3f\n"
+                                         "str.w r8, [r1, r2]\n"
+                                         "str r4, [r1], #4\n"
+                                         "str r1, [sp, #16]\n"
+                                         "str r3, [sp, #20]\n"
+                                         "bne.w 0b\n"
+                                         "b 6f\n"
+
+                                         "3:\n" /* 1 to 3 channels left: -3 to -1 in r3 */
+                                         "adds r3, #2\n"
+                                         "blt 4f\n"
+                                         "strh.w r8, [r1, r2]\n"
+                                         "strh r4, [r1], #2\n"
+                                         "beq 6f\n"
+                                         "lsr r8, r8, #16\n"
+                                         "lsr r4, r4, #16\n"
+                                         "4:\n"
+                                         "strb.w r8, [r1, r2]\n"
+                                         "strb r4, [r1]\n"
+                                         "b 6f\n"
+
+                                         "5:\n" /* each pixel has biases of its own */
+                                         "ldr r2, [sp, #32]\n"
+                                         "ldm r2!, {r4-r7}\n"
+                                         "ldr r3, [sp, #36]\n"
+                                         "ldm r3!, {r8-r11}\n"
+                                         "strd r2, r3, [sp, #32]\n"
+                                         "ldr r3, [sp, #40]\n"
+                                         "bx r3\n"
+
+                                         "6:\n"
+                                         "add sp, #44\n"
+                                         "pop {r4-r11, pc}\n" ::
+                                             : "memory");
+}
+
+/** Four bytes at a time, where they need not be aligned. */
+typedef struct {
+    uint32_t word;
+} __attribute__((packed, may_alias)) mcugen_dsp_bytes_t;
+
+/** Copy bytes; `target` and `source` may have any alignment. */
+static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
+{
+    while (len >= 4) {
+        ((mcugen_dsp_bytes_t *)(void *)target)->word =
+            ((const mcugen_dsp_bytes_t *)(const void *)source)->word;
+        target += 4;
+        source += 4;
+        len -= 4;
+    }
+    while (len > 0) {
+        *target = *source;
+        target++;
+        source++;
+        len--;
+    }
+}
+
+#else /* the same in C, to the bit */
+
+static inline void mcugen_dsp_expand_words(const int8_t *a, const int8_t *b, int32_t words,
+                                           int16_t *columns)
+{
+    for (int32_t i = 0; i < words; i++) {
+        for (int32_t odd = 0; odd < 2; odd++) {
+            columns[0] = a[odd];
+            columns[1] = a[odd + 2];
+            columns[2] = b[odd];
+            columns[3] = b[odd + 2];
+            columns += 4;
+        }
+        a += 4;
+        b += 4;
+    }
+}
+
+/** Four accumulators of one pixel; its column starts at `column` and goes on four further. */
+static inline void mcugen_dsp_products(const uint32_t *weights, const int16_t *column,
+                                       int32_t pairs, int32_t acc[MCUGEN_DSP_QUAD])
+{
+    for (int32_t i = 0; i < pairs; i++) {
+        for (int32_t two = 0; two < 2; two++) {
+            for (int32_t upper = 0; upper < 2; upper++) {
+                const int32_t both = mcugen_dsp_half(weights[two], upper);
+                const int32_t first = mcugen_dsp_first(both);
+                acc[2 * two] += first * column[upper];
+                acc[(2 * two) + 1] += ((both - first) / 256) * column[upper];
+            }
+        }
+        weights += 2;
+        column += 4;
+    }
+}
+
+/** Four outputs of one pixel from the packed words of a quad. */
+static inline void mcugen_dsp_quad(const uint32_t *packed, const int32_t *bias,
+                                   const mcugen_dsp_block_t *block, const int16_t *column,
+                                   int8_t *output, int32_t channels)
+{
+    const uint32_t *scale = &packed[MCUGEN_DSP_QUAD + (2 * block->pairs)];
+    int32_t acc[MCUGEN_DSP_QUAD];
+
+    for (int32_t c = 0; c < MCUGEN_DSP_QUAD; c += 2) {
+        acc[c] = bias[c];
+        /* the difference is 256 times a bias of less than 2^23, whatever wraps */
+        acc[c + 1] = (int32_t)((uint32_t)bias[c + 1] - (uint32_t)bias[c]) / 256;
+    }
+    mcugen_dsp_products(&packed[MCUGEN_DSP_QUAD], column, block->pairs, acc);
+    for (int32_t c = 0; c < channels; c++) {
+        const uint32_t shift = (scale[MCUGEN_DSP_QUAD] >> (8 * c)) & 0xffu;
+        const int32_t mixed = ((c % 2) == 0) ? acc[c] : (256 * acc[c]);
+        output[c] = mcugen_dsp_requantize(mixed, (int32_t)scale[c], shift, block->rounding);
+    }
+}
+
+static inline void mcugen_dsp_block(const mcugen_dsp_block_t *block, int8_t *output,
+                                    int32_t pixel_stride)
+{
+    const uint32_t *packed = block->packed;
+    const int32_t words = mcugen_dsp_quad_words(block->pairs);
+
+    for (int32_t c = 0; c < block->out_ch; c += MCUGEN_DSP_QUAD) {
+        const int32_t left = block->out_ch - c;
+        const int32_t channels = (left < MCUGEN_DSP_QUAD) ? left : MCUGEN_DSP_QUAD;
+        for (int32_t pixel = 0; pixel < ((pixel_stride != 0) ? 2 : 1); pixel++) {
+            int32_t bias[MCUGEN_DSP_QUAD];
+            for (int32_t k = 0; k < MCUGEN_DSP_QUAD; k++) {
+                bias[k] =
+                    (block->bias[pixel] != NULL) ? block->bias[pixel][c + k] : (int32_t)packed[k];
+            }
+            mcugen_dsp_quad(packed, bias, block, &block->columns[2 * pixel],
+                            &output[(pixel * pixel_stride) + c], channels);
+        }
+        packed += words;
+    }
+}
+
+static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
+{
+    for (int32_t i = 0; i < len; i++) {
+        target[i] = source[i];
+    }
+}
+
+#endif
+
+/**
+ * Expand the values of two pixels to columns.
+ *
+ * @param[in]  a       First pixel's values.
+ * @param[in]  b       Second pixel's values.
+ * @param[in]  len     Values of each.
+ * @param[out] columns int16 [pairs of len, 2 pixels, 2].
+ */
+static inline void mcugen_dsp_expand(const int8_t *a, const int8_t *b, int32_t len,
+                                     int16_t *columns)
+{
+    const int32_t even = len & ~3;
+
+    if (even > 0) {
+        mcugen_dsp_expand_words(a, b, even / 4, columns);
+    }
+    mcugen_dsp_expand_rest(&a[even], &b[even], len - even, &columns[2 * even]);
+}
+
+/**
+ * Convolution of single pixels without padding or stride, and fully connected layers of many rows.
+ *
+ * @param[in]  p       Sizes, weights and requantization.
+ * @param[in]  input   int8 [pixels, in_ch].
+ * @param[out] output  int8 [pixels, out_ch]; may overlap the input as far as two pixels are read
+ *                     before their outputs are written.
+ * @param[out] scratch 8 * pairs bytes, aligned to 4.
+ */
+static MCUGEN_NOINLINE MCUGEN_UNUSED void
+mcugen_conv_1x1_s8_dsp(const mcugen_conv_1x1_s8_dsp_params_t *p, const int8_t *input,
+                       int8_t *output, int8_t *scratch)
+{
+    int16_t *columns = (int16_t *)(void *)scratch;
+    const mcugen_dsp_block_t block = {
+        p->packed, columns, p->out_ch, p->pairs, (2 * p->zero_point) + 1, {NULL, NULL}};
+
+    for (int32_t pixel = 0; pixel < p->pixels; pixel += 2) {
+        const int32_t second = ((p->pixels - pixel) > 1) ? 1 : 0;
+        mcugen_dsp_expand(input, &input[second * p->in_ch], p->in_ch, columns);
+        mcugen_dsp_block(&block, output, second * p->out_ch);
+        mcugen_dsp_clamp(output, (1 + second) * p->out_ch, p->low, p->high);
+        input += 2 * p->in_ch;
+        output += 2 * p->out_ch;
+    }
+}
+
+/** An output pixel of a convolution: its place, and where its window starts in the input. */
+typedef struct {
+    int32_t y;
+    int32_t x;
+    int32_t in_y;
+    int32_t in_x;
+} mcugen_dsp_place_t;
+
+/** The pixel after this one. */
+static inline void mcugen_dsp_step(const mcugen_conv_s8_dsp_params_t *p, mcugen_dsp_place_t *place)
+{
+    place->x++;
+    place->in_x += p->stride_w;
+    if (place->x == p->out_w) {
+        place->x = 0;
+        place->in_x = -p->pad_left;
+        place->y++;
+        place->in_y += p->stride_h;
+    }
+}
+
+/** All taps of each row of the window lie side by side in the input. */
+static inline int32_t mcugen_dsp_whole_rows(const mcugen_conv_s8_dsp_params_t *p,
+                                            const mcugen_dsp_place_t *place)
+{
+    return ((p->dilation_w == 1) && (place->in_x >= 0) && (place->in_x <= (p->in_w - p->kernel_w)))
+               ? 1
+               : 0;
+}
+
+/** A pixel of the input, or padding. */
+static inline const int8_t *mcugen_dsp_tap(const mcugen_conv_s8_dsp_params_t *p,
+                                           const int8_t *input, const int8_t *padding, int32_t y,
+                                           int32_t x)
+{
+    if ((y < 0) || (y >= p->in_h) || (x < 0) || (x >= p->in_w)) {
+        return padding;
+    }
+    return &input[((y * p->in_w) + x) * p->in_ch];
+}
+
+/** Expand the windows of two pixels to columns; the scratch as mcugen_conv_s8_dsp has it. */
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_dsp_columns(const mcugen_conv_s8_dsp_params_t *p,
+                                                             const int8_t *input,
+                                                             const mcugen_dsp_place_t *first,
+                                                             const mcugen_dsp_place_t *second,
+                                                             int8_t *scratch)
+{
+    int16_t *columns = (int16_t *)(void *)scratch;
+    const int8_t *padding = &scratch[8 * p->pairs];
+    int8_t *gathered = &scratch[(8 * p->pairs) + p->pad_len];
+    const int32_t whole = mcugen_dsp_whole_rows(p, first) & mcugen_dsp_whole_rows(p, second);
+    const int32_t taps = (whole != 0) ? p->kernel_w : 1;
+    const int32_t len = taps * p->in_ch;
+
+    for (int32_t i = 0; i < p->kernel_h; i++) {
+        for (int32_t j = 0; j < p->kernel_w; j += taps) {
+            const int32_t y = i * p->dilation_h;
+            const int32_t x = j * p->dilation_w;
+            const int8_t *a = mcugen_dsp_tap(p, input, padding, first->in_y + y, first->in_x + x);
+            const int8_t *b = mcugen_dsp_tap(p, input, padding, second->in_y + y, second->in_x + x);
+            if (p->gather_len == 0) {
+                mcugen_dsp_expand(a, b, len, columns);
+                columns += 2 * len;
+            } else {
+                mcugen_dsp_copy(gathered, a, len);
+                mcugen_dsp_copy(&gathered[p->gather_len], b, len);
+                gathered += len;
+            }
+        }
+    }
+    if (p->gather_len != 0) {
+        gathered = &scratch[(8 * p->pairs) + p->pad_len];
+        mcugen_dsp_expand(gathered, &gathered[p->gather_len], p->kernel_h * p->kernel_w * p->in_ch,
+                          columns);
+    }
+}
+
+/** The biases of a pixel, null where all pixels have the same. */
+static inline const int32_t *mcugen_dsp_bias(const mcugen_conv_s8_dsp_params_t *p,
+                                             const mcugen_dsp_place_t *place)
+{
+    const int32_t channels = (p->out_ch + MCUGEN_DSP_QUAD - 1) & ~(MCUGEN_DSP_QUAD - 1);
+
+    if (p->bias == NULL) {
+        return NULL;
+    }
+    return &p->bias[((p->row_class[place->y] * p->col_classes) + p->col_class[place->x]) *
+                    channels];
+}
+
+/**
+ * Convolution.
+ *
+ * @param[in]  p       Geometry, weights and requantization.
+ * @param[in]  input   int8 [in_h, in_w, in_ch].
+ * @param[out] output  int8 [out_h, out_w, out_ch]; may overlap the input as far as the windows of
+ *                     two pixels are read before their outputs are written.
+ * @param[out] scratch 8 * pairs + pad_len + 2 * gather_len bytes, aligned to 4.
+ */
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_conv_s8_dsp(const mcugen_conv_s8_dsp_params_t *p,
+                                                             const int8_t *input, int8_t *output,
+                                                             int8_t *scratch)
+{
+    mcugen_dsp_block_t block = {p->packed, (const int16_t *)(void *)scratch, p->out_ch,
+                                p->pairs,  (2 * p->zero_point) + 1,          {NULL, NULL}};
+    mcugen_dsp_place_t place = {0, 0, -p->pad_top, -p->pad_left};
+    int32_t left = p->out_h * p->out_w;
+
+    for (int32_t i = 0; i < p->pad_len; i++) {
+        scratch[(8 * p->pairs) + i] = (int8_t)p->pad_value;
+    }
+    while (left > 0) {
+        const mcugen_dsp_place_t first = place;
+        const int32_t pixels = (left > 1) ? 2 : 1;
+        if (pixels == 2) {
+            mcugen_dsp_step(p, &place);
+        }
+        mcugen_dsp_columns(p, input, &first, &place, scratch);
+        block.bias[0] = mcugen_dsp_bias(p, &first);
+        block.bias[1] = mcugen_dsp_bias(p, &place);
+        mcugen_dsp_block(&block, output, (pixels - 1) * p->out_ch);
+        mcugen_dsp_clamp(output, pixels * p->out_ch, p->low, p->high);
+        output += pixels * p->out_ch;
+        mcugen_dsp_step(p, &place);
+        left -= pixels;
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_CONV_DSP_H_INCLUDED */
