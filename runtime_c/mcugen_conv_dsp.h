@@ -153,22 +153,17 @@ static MCUGEN_NAKED void mcugen_dsp_expand_words(const int8_t *a MCUGEN_UNUSED,
     "smlad r6, r3, r12, r6\n"                                                                      \
     "smlad r10, r3, lr, r10\n"
 
+/* The next of the four shifts in r2, and with it the rounding of the high word into r12. */
+#define MCUGEN_DSP_NEXT_SHIFT                                                                      \
+    "lsr r2, r2, #8\n"                                                                             \
+    "lsl r12, r3, r2\n"
+
 /* High word, rounded, of one channel's two accumulators. */
 #define MCUGEN_DSP_SCALE(a, b, multiplier)                                                         \
     "smmla " a ", " a ", " multiplier ", r12\n"                                                    \
     "smmla " b ", " b ", " multiplier ", r12\n"                                                    \
     "asr " a ", " a ", r2\n"                                                                       \
     "asr " b ", " b ", r2\n"
-
-/* The outputs of four channels, in one word. */
-#define MCUGEN_DSP_SATURATE(a, b, c, d)                                                            \
-    "ssat " a ", #8, " a ", asr #1\n"                                                              \
-    "ssat " b ", #8, " b ", asr #1\n"                                                              \
-    "ssat " c ", #8, " c ", asr #1\n"                                                              \
-    "ssat " d ", #8, " d ", asr #1\n"                                                              \
-    "bfi " a ", " b ", #8, #8\n"                                                                   \
-    "bfi " a ", " c ", #16, #8\n"                                                                  \
-    "bfi " a ", " d ", #24, #8\n"
 
 /* Bytes of code of MCUGEN_DSP_PAIR; the loop over pairs is entered in its midst. */
 #define MCUGEN_DSP_PAIR_CODE "52"
@@ -342,64 +337,27 @@ static inline void mcugen_dsp_expand_words(const int8_t *a, const int8_t *b, int
     }
 }
 
-/** Four accumulators of one pixel; its column starts at `column` and goes on four further. */
-static inline void mcugen_dsp_products(const uint32_t *weights, const int16_t *column,
-                                       int32_t pairs, int32_t acc[MCUGEN_DSP_QUAD])
-{
-    for (int32_t i = 0; i < pairs; i++) {
-        for (int32_t two = 0; two < 2; two++) {
-            for (int32_t upper = 0; upper < 2; upper++) {
-                const int32_t both = mcugen_dsp_half(weights[two], upper);
-                const int32_t first = mcugen_dsp_first(both);
-                acc[2 * two] += first * column[upper];
-                acc[(2 * two) + 1] += ((both - first) / 256) * column[upper];
-            }
-        }
-        weights += 2;
-        column += 4;
-    }
-}
-
-/** Four outputs of one pixel from the packed words of a quad. */
-static inline void mcugen_dsp_quad(const uint32_t *packed, const int32_t *bias,
-                                   const mcugen_dsp_block_t *block, const int16_t *column,
-                                   int8_t *output, int32_t channels)
-{
-    const uint32_t *scale = &packed[MCUGEN_DSP_QUAD + (2 * block->pairs)];
-    int32_t acc[MCUGEN_DSP_QUAD];
-
-    for (int32_t c = 0; c < MCUGEN_DSP_QUAD; c += 2) {
-        acc[c] = bias[c];
-        /* the difference is 256 times a bias of less than 2^23, whatever wraps */
-        acc[c + 1] = (int32_t)((uint32_t)bias[c + 1] - (uint32_t)bias[c]) / 256;
-    }
-    mcugen_dsp_products(&packed[MCUGEN_DSP_QUAD], column, block->pairs, acc);
-    for (int32_t c = 0; c < channels; c++) {
-        const uint32_t shift = (scale[MCUGEN_DSP_QUAD] >> (8 * c)) & 0xffu;
-        const int32_t mixed = ((c % 2) == 0) ? acc[c] : (256 * acc[c]);
-        output[c] = mcugen_dsp_requantize(mixed, (int32_t)scale[c], shift, block->rounding);
-    }
-}
-
 static inline void mcugen_dsp_block(const mcugen_dsp_block_t *block, int8_t *output,
                                     int32_t pixel_stride)
 {
     const uint32_t *packed = block->packed;
-    const int32_t words = mcugen_dsp_quad_words(block->pairs);
 
     for (int32_t c = 0; c < block->out_ch; c += MCUGEN_DSP_QUAD) {
         const int32_t left = block->out_ch - c;
-        const int32_t channels = (left < MCUGEN_DSP_QUAD) ? left : MCUGEN_DSP_QUAD;
         for (int32_t pixel = 0; pixel < ((pixel_stride != 0) ? 2 : 1); pixel++) {
-            int32_t bias[MCUGEN_DSP_QUAD];
-            for (int32_t k = 0; k < MCUGEN_DSP_QUAD; k++) {
-                bias[k] =
-                    (block->bias[pixel] != NULL) ? block->bias[pixel][c + k] : (int32_t)packed[k];
+            int32_t acc[MCUGEN_DSP_QUAD];
+            mcugen_dsp_unmix((block->bias[pixel] != NULL) ? &block->bias[pixel][c]
+                                                          : (const int32_t *)(const void *)packed,
+                             acc);
+            for (int32_t i = 0; i < (2 * block->pairs); i++) {
+                mcugen_dsp_products(&packed[MCUGEN_DSP_QUAD + (i & ~1)], i % 2,
+                                    block->columns[(4 * (i / 2)) + (2 * pixel) + (i % 2)], acc);
             }
-            mcugen_dsp_quad(packed, bias, block, &block->columns[2 * pixel],
-                            &output[(pixel * pixel_stride) + c], channels);
+            mcugen_dsp_finish(acc, &packed[MCUGEN_DSP_QUAD + (2 * block->pairs)], block->rounding,
+                              &output[(pixel * pixel_stride) + c],
+                              (left < MCUGEN_DSP_QUAD) ? left : MCUGEN_DSP_QUAD);
         }
-        packed += words;
+        packed += mcugen_dsp_quad_words(block->pairs);
     }
 }
 

@@ -86,10 +86,52 @@ static inline void mcugen_dsp_clamp(int8_t *values, int32_t len, int32_t low, in
 }
 
 #if defined(__ARM_FEATURE_DSP)
-/* The next of the four shifts in r2, and with it the rounding of the high word into r12. */
-#define MCUGEN_DSP_NEXT_SHIFT                                                                      \
-    "lsr r2, r2, #8\n"                                                                             \
-    "lsl r12, r3, r2\n"
+
+/* The outputs of four channels, in one word. */
+#define MCUGEN_DSP_SATURATE(a, b, c, d)                                                            \
+    "ssat " a ", #8, " a ", asr #1\n"                                                              \
+    "ssat " b ", #8, " b ", asr #1\n"                                                              \
+    "ssat " c ", #8, " c ", asr #1\n"                                                              \
+    "ssat " d ", #8, " d ", asr #1\n"                                                              \
+    "bfi " a ", " b ", #8, #8\n"                                                                   \
+    "bfi " a ", " c ", #16, #8\n"                                                                  \
+    "bfi " a ", " d ", #24, #8\n"
+
+#else /* what the assembly of the kernels does with a quad, in C */
+
+/** Accumulators of a quad from its biases, which are mixed like the weights. */
+static inline void mcugen_dsp_unmix(const int32_t *bias, int32_t acc[MCUGEN_DSP_QUAD])
+{
+    for (int32_t c = 0; c < MCUGEN_DSP_QUAD; c += 2) {
+        acc[c] = bias[c];
+        /* 256 times a bias of less than 2^23, whatever wraps */
+        acc[c + 1] = (int32_t)((uint32_t)bias[c + 1] - (uint32_t)bias[c]) / 256;
+    }
+}
+
+/** Add the products of one value with a quad's weights, in the lower or upper half of two words. */
+static inline void mcugen_dsp_products(const uint32_t *weights, int32_t upper, int32_t value,
+                                       int32_t acc[MCUGEN_DSP_QUAD])
+{
+    for (int32_t c = 0; c < MCUGEN_DSP_QUAD; c += 2) {
+        const int32_t both = mcugen_dsp_half(weights[c / 2], upper);
+        const int32_t first = mcugen_dsp_first(both);
+        acc[c] += first * value;
+        acc[c + 1] += ((both - first) / 256) * value;
+    }
+}
+
+/** Outputs of up to four channels; `scale` are the quad's last words. */
+static inline void mcugen_dsp_finish(const int32_t acc[MCUGEN_DSP_QUAD], const uint32_t *scale,
+                                     int32_t rounding, int8_t *output, int32_t channels)
+{
+    for (int32_t c = 0; c < channels; c++) {
+        const uint32_t shift = (scale[MCUGEN_DSP_QUAD] >> (8 * c)) & 0xffu;
+        const int32_t mixed = ((c % 2) == 0) ? acc[c] : (256 * acc[c]);
+        output[c] = mcugen_dsp_requantize(mixed, (int32_t)scale[c], shift, rounding);
+    }
+}
+
 #endif
 
 #ifdef __cplusplus

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
+from mcugen.ops import dsp, linear_dsp
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -19,9 +20,11 @@ from mcugen.ops.base import (
     FloatArray,
     Interval,
     IntOp,
+    Kernel,
     KernelCall,
     Lowering,
     Op,
+    Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense
 from mcugen.ops.weights import quantize_layer, requantize_tables
@@ -138,6 +141,15 @@ class LinearS8(IntOp):
             + self._products(kept.values[0][removed], weight[:, removed]),
             requantize=self.requantize.take(kept.output),
         )
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The portable kernel and those of the core's extensions."""
+        found = [self.portable(inputs, output)]
+        if dsp.serves(target, self.requantize):
+            found += linear_dsp.linear_kernels(self, output)
+        return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all rows."""
