@@ -192,18 +192,6 @@ static inline uint32_t mcugen_conv_pair_skip(int32_t groups)
     return MCUGEN_CONV_PAIR_GROUP_BYTES * ((0u - (uint32_t)groups) % MCUGEN_CONV_PAIR_UNROLL);
 }
 #else
-/** One byte of a word of weights, in the order of memory on a little-endian core. */
-static inline uint32_t mcugen_conv_pair_weight(uint32_t word, uint32_t place)
-{
-    return (uint32_t)(int32_t)(int8_t)(uint8_t)((word >> (8u * place)) & 0xffu);
-}
-
-/** S1 of a sum of two products. */
-static inline int32_t mcugen_conv_pair_upper(uint32_t products)
-{
-    return mcugen_asr32((int32_t)(products + 0x8000u), 16);
-}
-
 /** One channel of both pixels: `sum` of P with the biases in it, `upper` of S1. */
 static inline void mcugen_conv_pair_finish(const mcugen_conv_pair_job_t *job, int32_t channel,
                                            uint32_t sum, int32_t upper)
@@ -230,15 +218,15 @@ static inline void mcugen_conv_pair_channels(const mcugen_conv_pair_job_t *job)
         int32_t upper_b = 0;
         for (const uint32_t *x = job->column; x != job->column_end; x += 2) {
             const uint32_t word = *weight;
-            const uint32_t a = (mcugen_conv_pair_weight(word, 0u) * x[0]) +
-                               (mcugen_conv_pair_weight(word, 1u) * x[1]);
-            const uint32_t b = (mcugen_conv_pair_weight(word, 2u) * x[0]) +
-                               (mcugen_conv_pair_weight(word, 3u) * x[1]);
+            const uint32_t a = (mcugen_scalar_weight(word, 0u) * x[0]) +
+                               (mcugen_scalar_weight(word, 1u) * x[1]);
+            const uint32_t b = (mcugen_scalar_weight(word, 2u) * x[0]) +
+                               (mcugen_scalar_weight(word, 3u) * x[1]);
             weight++;
             sum_a += a;
-            upper_a += mcugen_conv_pair_upper(a);
+            upper_a += mcugen_scalar_upper(a);
             sum_b += b;
-            upper_b += mcugen_conv_pair_upper(b);
+            upper_b += mcugen_scalar_upper(b);
         }
         mcugen_conv_pair_finish(job, channel, sum_a, upper_a);
         if (channel + 1 < job->out_ch) {
@@ -262,16 +250,6 @@ typedef struct {
     int32_t in_y;
     int32_t in_x;
 } mcugen_conv_pair_place_t;
-
-/** column[i] = a[i] + 2^16 b[i]. */
-static inline uint32_t *mcugen_conv_pair_unfold(const int8_t *a, const int8_t *b, int32_t len,
-                                                uint32_t *column)
-{
-    for (int32_t i = 0; i < len; i++) {
-        column[i] = (uint32_t)(int32_t)a[i] + ((uint32_t)(int32_t)b[i] << 16);
-    }
-    return &column[len];
-}
 
 /** The input from (y, x) on, or the padding where that is outside. */
 static inline const int8_t *mcugen_conv_pair_source(const mcugen_conv_pair_s8_params_t *p,
@@ -303,7 +281,8 @@ static inline void mcugen_conv_pair_windows(const mcugen_conv_pair_s8_params_t *
                 mcugen_conv_pair_source(p, input, padding, places[0].in_y + i, places[0].in_x + x);
             const int8_t *b =
                 mcugen_conv_pair_source(p, input, padding, places[1].in_y + i, places[1].in_x + x);
-            column = mcugen_conv_pair_unfold(a, b, run * p->in_ch, column);
+            mcugen_scalar_unfold(a, b, 1, run * p->in_ch, column);
+            column = &column[run * p->in_ch];
         }
     }
 }

@@ -48,6 +48,48 @@ static inline int8_t mcugen_scalar_requantize(int32_t acc, int32_t multiplier, u
     return (int8_t)mcugen_clamp(mcugen_asr32(sum, (int32_t)shift + 1), low, high);
 }
 
+/** One byte of a word of weights, in the order of memory on a little-endian core. */
+static inline uint32_t mcugen_scalar_weight(uint32_t word, uint32_t place)
+{
+    return (uint32_t)(int32_t)(int8_t)(uint8_t)((word >> (8u * place)) & 0xffu);
+}
+
+/** S1 of a sum of two products. */
+static inline int32_t mcugen_scalar_upper(uint32_t products)
+{
+    return mcugen_asr32((int32_t)(products + 0x8000u), 16);
+}
+
+/** words[i] = a[i * step] + 2^16 b[i * step]. */
+static inline void mcugen_scalar_unfold(const int8_t *a, const int8_t *b, int32_t step, int32_t len,
+                                        uint32_t *words)
+{
+    const int8_t *const end = &a[len * step];
+
+    while (a != end) {
+        *words = (uint32_t)(int32_t)*a + ((uint32_t)(int32_t)*b << 16);
+        words++;
+        a = &a[step];
+        b = &b[step];
+    }
+}
+
+/** Copy bytes, by words where that is possible. */
+static inline void mcugen_scalar_copy(const int8_t *source, int32_t len, int8_t *target)
+{
+    if ((((uintptr_t)source | (uintptr_t)target | (uintptr_t)len) % 4u) == 0u) {
+        const uint32_t *from = (const uint32_t *)(const void *)source;
+        uint32_t *to = (uint32_t *)(void *)target;
+        for (int32_t i = 0; i < len / 4; i++) {
+            to[i] = from[i];
+        }
+    } else {
+        for (int32_t i = 0; i < len; i++) {
+            target[i] = source[i];
+        }
+    }
+}
+
 #if MCUGEN_ARMV6M
 /*
  * r0 = requantized r0, for |r0| < 2^29. In: multiplier's upper half r2 and lower half r3, shift r1,

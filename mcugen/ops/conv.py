@@ -30,8 +30,9 @@ from mcugen.ops.base import (
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense, linked
 from mcugen.ops.conv_pair import conv_pair_kernels
+from mcugen.ops.depthwise_pair import depthwise_pair_kernels
 from mcugen.ops.overlap import window_overlap
-from mcugen.ops.scalar import is_scalar
+from mcugen.ops.scalar import ScalarCosts, is_scalar
 from mcugen.ops.weights import bias_classes, quantize_layer, requantize_tables
 from mcugen.ops.window import Window, as_image, like_input, windows
 
@@ -238,7 +239,9 @@ class ConvS8(IntOp):
         if dsp.serves(target, self.requantize):
             found += conv_dsp.conv_kernels(self, inputs, output)
         if is_scalar(target):
-            found += conv_pair_kernels(self, inputs, output, target)
+            found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]
+            fast = depthwise_pair_kernels if self.depthwise else conv_pair_kernels
+            found += fast(self, inputs, output, target)
         return tuple(found)
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
-from mcugen.ops.base import ConstTable, Target
+from mcugen.ir.graph import Shape
+from mcugen.ops.base import ConstTable, Kernel, Target
 
 Fields = tuple[tuple[str, int | str | None], ...]
 
@@ -76,12 +78,51 @@ class ScalarCosts:
     block: float  # two channels of two pixels, without their taps
     pair: float  # two pixels
     tap: float  # one tap of two pixels, unfolded
+    strip: float  # one channel of a depthwise tile, without its outputs
+    output: float  # two rows' outputs of a depthwise channel
+    portable_mac: float
+    portable_output: float
 
     @classmethod
     def of(cls, target: Target) -> ScalarCosts:
         """The costs on a target's core."""
         if "mul64" not in target.features:
-            return cls(group=25.0, block=190.0, pair=250.0, tap=13.0)
-        if "thumb2" in target.features:
-            return cls(group=24.0, block=120.0, pair=200.0, tap=8.0)
-        return cls(group=24.0, block=120.0, pair=200.0, tap=8.0)
+            return ARMV6M_COSTS
+        return ARMV7M_COSTS if "thumb2" in target.features else RISCV_COSTS
+
+    def portable(self, kernel: Kernel, macs: int, output: Shape) -> Kernel:
+        """A portable kernel with its cycles on this kind of core."""
+        cycles = self.portable_mac * macs + self.portable_output * math.prod(output)
+        return replace(kernel, cycles=cycles)
+
+
+ARMV6M_COSTS = ScalarCosts(
+    group=25.0,
+    block=190.0,
+    pair=250.0,
+    tap=13.0,
+    strip=200.0,
+    output=150.0,
+    portable_mac=14.0,
+    portable_output=150.0,
+)
+ARMV7M_COSTS = ScalarCosts(
+    group=24.0,
+    block=120.0,
+    pair=200.0,
+    tap=8.0,
+    strip=100.0,
+    output=100.0,
+    portable_mac=7.5,
+    portable_output=80.0,
+)
+RISCV_COSTS = ScalarCosts(
+    group=24.0,
+    block=120.0,
+    pair=200.0,
+    tap=8.0,
+    strip=100.0,
+    output=80.0,
+    portable_mac=8.0,
+    portable_output=60.0,
+)
