@@ -4,9 +4,9 @@
  * @brief Dense convolution for cores with the DSP extension: two pixels times four channels.
  *
  * The windows of two output pixels are expanded to int16 side by side ("columns"), in pairs of
- * values (0, 2), (1, 3), (4, 6), (5, 7) ..., which is what SXTB16 makes of a word of int8. All
- * channels of the two pixels are computed from that, four at a time. Of 1 to 3 values that are
- * left in the end, 1 makes one pair and more make two.
+ * values (0, 2), (1, 3), (4, 6), (5, 7) ..., which is what SXTB16 makes of a word of int8. Each row
+ * of a window begins anew; 1 or 2 values that are left at its end make one pair, 3 make the pairs
+ * (0, 2) and (1, none). All channels of the two pixels are computed from that, four at a time.
  */
 #ifndef MCUGEN_CONV_DSP_H_INCLUDED
 #define MCUGEN_CONV_DSP_H_INCLUDED
@@ -44,8 +44,7 @@ typedef struct {
     int32_t pad_top;
     int32_t pad_left;
     int32_t pad_value;
-    int32_t pad_len;        /* bytes of padding that the scratch holds, 0 where none is read */
-    int32_t gather_len;     /* bytes of a window that is gathered first, 0 where it need not be */
+    int32_t row_len;        /* bytes in a row of a window, up to the next multiple of 4 */
     int32_t pairs;          /* pairs of values in a column */
     const uint32_t *packed; /* [ceil(out_ch / 4), words of a quad] */
     const int32_t *bias;    /* [row classes, col_classes, quads, 4], null where it is in `packed` */
@@ -67,22 +66,12 @@ typedef struct {
     const int32_t *bias[2]; /* of each pixel, null where it is in `packed` */
 } mcugen_dsp_block_t;
 
-/** Expand the 1 to 3 values that are left after the words of four. */
-static inline void mcugen_dsp_expand_rest(const int8_t *a, const int8_t *b, int32_t len,
-                                          int16_t *columns)
+/** Pairs that a row of `len` values makes. */
+static inline int32_t mcugen_dsp_pairs(int32_t len)
 {
-    if (len > 0) {
-        columns[0] = a[0];
-        columns[1] = (len > 2) ? a[2] : (int8_t)0;
-        columns[2] = b[0];
-        columns[3] = (len > 2) ? b[2] : (int8_t)0;
-    }
-    if (len > 1) {
-        columns[4] = a[1];
-        columns[5] = 0;
-        columns[6] = b[1];
-        columns[7] = 0;
-    }
+    const int32_t left = len % 4;
+
+    return (2 * (len / 4)) + ((left > 2) ? 2 : ((left > 0) ? 1 : 0));
 }
 
 #if defined(__ARM_FEATURE_DSP)
@@ -99,41 +88,80 @@ static inline void mcugen_dsp_expand_rest(const int8_t *a, const int8_t *b, int3
     "str " b ", [r3, #" at3 "]\n"
 
 /**
- * Expand words of four int8 values of two pixels, which need not be aligned.
+ * Expand rows of values of two pixels, which need not be aligned.
  *
  * @param[in]  a       First pixel's values.
  * @param[in]  b       Second pixel's values.
- * @param[in]  words   Number of words, at least 1.
- * @param[out] columns int16 [2 * words, 2 pixels, 2].
+ * @param[in]  len     Values in a row.
+ * @param[out] columns int16 [rows, pairs of len, 2 pixels, 2].
+ * @param[in]  rows    Number of rows.
+ * @param[in]  step    Bytes from one row to the next.
+ * @return Behind the columns.
  */
-static MCUGEN_NAKED void mcugen_dsp_expand_words(const int8_t *a MCUGEN_UNUSED,
-                                                 const int8_t *b MCUGEN_UNUSED,
-                                                 int32_t words MCUGEN_UNUSED,
-                                                 int16_t *columns MCUGEN_UNUSED)
+static MCUGEN_NAKED int16_t *
+mcugen_dsp_expand(const int8_t *a MCUGEN_UNUSED, const int8_t *b MCUGEN_UNUSED,
+                  int32_t len MCUGEN_UNUSED, int16_t *columns MCUGEN_UNUSED,
+                  int32_t rows MCUGEN_UNUSED, int32_t step MCUGEN_UNUSED)
 {
     __asm__ volatile(
-        "push {r4-r7, lr}\n"
-        "subs r2, #2\n"
-        "blt 2f\n"
+        "push {r4-r9, lr}\n"
+        "ldr r8, [sp, #28]\n"
+        "ldr r9, [sp, #32]\n"
+        "bic r4, r2, #3\n"
+        "sub r9, r9, r4\n"
+        "sub lr, r2, #8\n"
         "1:\n"
+        "subs r2, lr, #0\n"
+        "blt 3f\n"
+        "2:\n"
         "ldr r4, [r0, #0]\n"
         "ldr r5, [r1, #0]\n"
         "ldr r6, [r0, #4]\n"
         "ldr r7, [r1, #4]\n"
         "adds r0, #8\n"
-        "adds r1, #8\n" MCUGEN_DSP_EXPAND("r4", "r5", "0", "4", "8", "12")
-            MCUGEN_DSP_EXPAND("r6", "r7", "16", "20", "24",
-                              "28") "adds r3, #32\n"
-                                    "subs r2, #2\n"
-                                    "bge 1b\n"
-                                    "2:\n"
-                                    "adds r2, #2\n"
-                                    "beq 3f\n"
-                                    "ldr r4, [r0, #0]\n"
-                                    "ldr r5, [r1, #0]\n" MCUGEN_DSP_EXPAND(
-                                        "r4", "r5", "0", "4", "8", "12") "3:\n"
-                                                                         "pop {r4-r7, pc}\n" ::
-                                                                             : "memory");
+        "adds r1, #8\n" MCUGEN_DSP_EXPAND("r4", "r5", "0", "4", "8", "12") MCUGEN_DSP_EXPAND(
+            "r6", "r7", "16", "20", "24",
+            "28") "adds r3, #32\n"
+                  "subs r2, #8\n"
+                  "bge 2b\n"
+                  "3:\n"
+                  "adds r2, #4\n" /* values left, less 4 */
+                  "blt 4f\n"
+                  "ldr r4, [r0], #4\n"
+                  "ldr r5, [r1], #4\n" MCUGEN_DSP_EXPAND(
+                      "r4", "r5", "0", "4", "8",
+                      "12") "adds r3, #16\n"
+                            "subs r2, #4\n"
+                            "4:\n"
+                            "adds r2, #3\n" /* values left, less 1 */
+                            "blt 6f\n"
+                            "ldrsb r4, [r0]\n"
+                            "ldrsb r5, [r1]\n"
+                            "beq 5f\n"
+                            "ldrsb r6, [r0, #1]\n"
+                            "ldrsb r7, [r1, #1]\n"
+                            "cmp r2, #2\n"
+                            "itttt eq\n"
+                            "streq r6, [r3, #8]\n"
+                            "streq r7, [r3, #12]\n"
+                            "ldrsbeq r6, [r0, #2]\n"
+                            "ldrsbeq r7, [r1, #2]\n"
+                            "pkhbt r4, r4, r6, lsl #16\n"
+                            "pkhbt r5, r5, r7, lsl #16\n"
+                            "5:\n" /* where the second of a pair is missing, its weights are zero */
+                            "str r4, [r3], #4\n"
+                            "str r5, [r3], #4\n"
+                            "cmp r2, #2\n"
+                            "it eq\n"
+                            "addeq r3, #8\n"
+                            "6:\n"
+                            "add r0, r0, r9\n"
+                            "add r1, r1, r9\n"
+                            "subs r8, #1\n"
+                            "bne 1b\n"
+                            "mov r0, r3\n"
+                            "pop {r4-r9, pc}\n" ::
+                                : "memory");
 }
 
 /* One pair of values at the byte `at` behind r0 and r1: the weights of four channels, two pixels. */
@@ -296,45 +324,39 @@ static MCUGEN_NAKED void mcugen_dsp_block(const mcugen_dsp_block_t *block MCUGEN
                                              : "memory");
 }
 
-/** Four bytes at a time, where they need not be aligned. */
-typedef struct {
-    uint32_t word;
-} __attribute__((packed, may_alias)) mcugen_dsp_bytes_t;
+#else /* the same in C, to the bit */
 
-/** Copy bytes; `target` and `source` may have any alignment. */
-static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
+/** One row of one pixel; its columns start at `columns` and go on four further. */
+static inline void mcugen_dsp_expand_row(const int8_t *values, int32_t len, int16_t *columns)
 {
-    while (len >= 4) {
-        ((mcugen_dsp_bytes_t *)(void *)target)->word =
-            ((const mcugen_dsp_bytes_t *)(const void *)source)->word;
-        target += 4;
-        source += 4;
-        len -= 4;
+    int32_t first = 0;
+
+    for (; (first + 4) <= len; first += 4) {
+        columns[0] = values[first];
+        columns[1] = values[first + 2];
+        columns[4] = values[first + 1];
+        columns[5] = values[first + 3];
+        columns += 8;
     }
-    while (len > 0) {
-        *target = *source;
-        target++;
-        source++;
-        len--;
+    if (first < len) {
+        columns[0] = values[first];
+        columns[1] = ((len - first) > 1) ? values[len - 1] : (int8_t)0;
+    }
+    if ((len - first) > 2) {
+        columns[4] = values[first + 1];
+        columns[5] = 0;
     }
 }
 
-#else /* the same in C, to the bit */
-
-static inline void mcugen_dsp_expand_words(const int8_t *a, const int8_t *b, int32_t words,
-                                           int16_t *columns)
+static inline int16_t *mcugen_dsp_expand(const int8_t *a, const int8_t *b, int32_t len,
+                                         int16_t *columns, int32_t rows, int32_t step)
 {
-    for (int32_t i = 0; i < words; i++) {
-        for (int32_t odd = 0; odd < 2; odd++) {
-            columns[0] = a[odd];
-            columns[1] = a[odd + 2];
-            columns[2] = b[odd];
-            columns[3] = b[odd + 2];
-            columns += 4;
-        }
-        a += 4;
-        b += 4;
+    for (int32_t row = 0; row < rows; row++) {
+        mcugen_dsp_expand_row(&a[row * step], len, columns);
+        mcugen_dsp_expand_row(&b[row * step], len, &columns[2]);
+        columns += 4 * mcugen_dsp_pairs(len);
     }
+    return columns;
 }
 
 static inline void mcugen_dsp_block(const mcugen_dsp_block_t *block, int8_t *output,
@@ -361,33 +383,7 @@ static inline void mcugen_dsp_block(const mcugen_dsp_block_t *block, int8_t *out
     }
 }
 
-static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
-{
-    for (int32_t i = 0; i < len; i++) {
-        target[i] = source[i];
-    }
-}
-
 #endif
-
-/**
- * Expand the values of two pixels to columns.
- *
- * @param[in]  a       First pixel's values.
- * @param[in]  b       Second pixel's values.
- * @param[in]  len     Values of each.
- * @param[out] columns int16 [pairs of len, 2 pixels, 2].
- */
-static inline void mcugen_dsp_expand(const int8_t *a, const int8_t *b, int32_t len,
-                                     int16_t *columns)
-{
-    const int32_t even = len & ~3;
-
-    if (even > 0) {
-        mcugen_dsp_expand_words(a, b, even / 4, columns);
-    }
-    mcugen_dsp_expand_rest(&a[even], &b[even], len - even, &columns[2 * even]);
-}
 
 /**
  * Convolution of single pixels without padding or stride, and fully connected layers of many rows.
@@ -408,7 +404,7 @@ mcugen_conv_1x1_s8_dsp(const mcugen_conv_1x1_s8_dsp_params_t *p, const int8_t *i
 
     for (int32_t pixel = 0; pixel < p->pixels; pixel += 2) {
         const int32_t second = ((p->pixels - pixel) > 1) ? 1 : 0;
-        mcugen_dsp_expand(input, &input[second * p->in_ch], p->in_ch, columns);
+        (void)mcugen_dsp_expand(input, &input[second * p->in_ch], p->in_ch, columns, 1, 0);
         mcugen_dsp_block(&block, output, second * p->out_ch);
         mcugen_dsp_clamp(output, (1 + second) * p->out_ch, p->low, p->high);
         input += 2 * p->in_ch;
@@ -437,24 +433,43 @@ static inline void mcugen_dsp_step(const mcugen_conv_s8_dsp_params_t *p, mcugen_
     }
 }
 
-/** All taps of each row of the window lie side by side in the input. */
-static inline int32_t mcugen_dsp_whole_rows(const mcugen_conv_s8_dsp_params_t *p,
-                                            const mcugen_dsp_place_t *place)
+/** The window lies within the input, row by row in one piece. */
+static inline int32_t mcugen_dsp_is_inside(const mcugen_conv_s8_dsp_params_t *p,
+                                           const mcugen_dsp_place_t *place)
 {
-    return ((p->dilation_w == 1) && (place->in_x >= 0) && (place->in_x <= (p->in_w - p->kernel_w)))
+    return ((p->dilation_w == 1) && (place->in_x >= 0) &&
+            (place->in_x <= (p->in_w - p->kernel_w)) && (place->in_y >= 0) &&
+            (place->in_y < (p->in_h - ((p->kernel_h - 1) * p->dilation_h))))
                ? 1
                : 0;
 }
 
-/** A pixel of the input, or padding. */
-static inline const int8_t *mcugen_dsp_tap(const mcugen_conv_s8_dsp_params_t *p,
-                                           const int8_t *input, const int8_t *padding, int32_t y,
-                                           int32_t x)
+/** Values of one row of a window, in `row` where they do not lie side by side in the input. */
+static inline const int8_t *mcugen_dsp_row(const mcugen_conv_s8_dsp_params_t *p,
+                                           const int8_t *input, int32_t y, int32_t x, int8_t *row)
 {
-    if ((y < 0) || (y >= p->in_h) || (x < 0) || (x >= p->in_w)) {
-        return padding;
+    const int8_t *source = &input[y * p->in_w * p->in_ch];
+    int32_t i = 0;
+
+    if ((p->dilation_w == 1) && (y >= 0) && (y < p->in_h) && (x >= 0) &&
+        (x <= (p->in_w - p->kernel_w))) {
+        return &source[x * p->in_ch];
     }
-    return &input[((y * p->in_w) + x) * p->in_ch];
+    for (int32_t j = 0; j < p->kernel_w; j++) {
+        const int32_t in_x = x + (j * p->dilation_w);
+        if ((y < 0) || (y >= p->in_h) || (in_x < 0) || (in_x >= p->in_w)) {
+            for (int32_t c = 0; c < p->in_ch; c++) {
+                row[i] = (int8_t)p->pad_value;
+                i++;
+            }
+        } else {
+            for (int32_t c = 0; c < p->in_ch; c++) {
+                row[i] = source[(in_x * p->in_ch) + c];
+                i++;
+            }
+        }
+    }
+    return row;
 }
 
 /** Expand the windows of two pixels to columns; the scratch as mcugen_conv_s8_dsp has it. */
@@ -465,32 +480,22 @@ static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_dsp_columns(const mcugen_conv_s
                                                              int8_t *scratch)
 {
     int16_t *columns = (int16_t *)(void *)scratch;
-    const int8_t *padding = &scratch[8 * p->pairs];
-    int8_t *gathered = &scratch[(8 * p->pairs) + p->pad_len];
-    const int32_t whole = mcugen_dsp_whole_rows(p, first) & mcugen_dsp_whole_rows(p, second);
-    const int32_t taps = (whole != 0) ? p->kernel_w : 1;
-    const int32_t len = taps * p->in_ch;
+    int8_t *rows = &scratch[8 * p->pairs];
+    const int32_t len = p->kernel_w * p->in_ch;
+    const int32_t in_row = p->in_w * p->in_ch;
 
-    for (int32_t i = 0; i < p->kernel_h; i++) {
-        for (int32_t j = 0; j < p->kernel_w; j += taps) {
-            const int32_t y = i * p->dilation_h;
-            const int32_t x = j * p->dilation_w;
-            const int8_t *a = mcugen_dsp_tap(p, input, padding, first->in_y + y, first->in_x + x);
-            const int8_t *b = mcugen_dsp_tap(p, input, padding, second->in_y + y, second->in_x + x);
-            if (p->gather_len == 0) {
-                mcugen_dsp_expand(a, b, len, columns);
-                columns += 2 * len;
-            } else {
-                mcugen_dsp_copy(gathered, a, len);
-                mcugen_dsp_copy(&gathered[p->gather_len], b, len);
-                gathered += len;
-            }
-        }
+    if ((mcugen_dsp_is_inside(p, first) & mcugen_dsp_is_inside(p, second)) != 0) {
+        (void)mcugen_dsp_expand(&input[(first->in_y * in_row) + (first->in_x * p->in_ch)],
+                                &input[(second->in_y * in_row) + (second->in_x * p->in_ch)], len,
+                                columns, p->kernel_h, p->dilation_h * in_row);
+        return;
     }
-    if (p->gather_len != 0) {
-        gathered = &scratch[(8 * p->pairs) + p->pad_len];
-        mcugen_dsp_expand(gathered, &gathered[p->gather_len], p->kernel_h * p->kernel_w * p->in_ch,
-                          columns);
+    for (int32_t i = 0; i < p->kernel_h; i++) {
+        const int32_t y = i * p->dilation_h;
+        const int8_t *a = mcugen_dsp_row(p, input, first->in_y + y, first->in_x, rows);
+        const int8_t *b =
+            mcugen_dsp_row(p, input, second->in_y + y, second->in_x, &rows[p->row_len]);
+        columns = mcugen_dsp_expand(a, b, len, columns, 1, 0);
     }
 }
 
@@ -514,7 +519,7 @@ static inline const int32_t *mcugen_dsp_bias(const mcugen_conv_s8_dsp_params_t *
  * @param[in]  input   int8 [in_h, in_w, in_ch].
  * @param[out] output  int8 [out_h, out_w, out_ch]; may overlap the input as far as the windows of
  *                     two pixels are read before their outputs are written.
- * @param[out] scratch 8 * pairs + pad_len + 2 * gather_len bytes, aligned to 4.
+ * @param[out] scratch 8 * pairs + 2 * row_len bytes, aligned to 4.
  */
 static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_conv_s8_dsp(const mcugen_conv_s8_dsp_params_t *p,
                                                              const int8_t *input, int8_t *output,
@@ -525,9 +530,6 @@ static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_conv_s8_dsp(const mcugen_conv_s
     mcugen_dsp_place_t place = {0, 0, -p->pad_top, -p->pad_left};
     int32_t left = p->out_h * p->out_w;
 
-    for (int32_t i = 0; i < p->pad_len; i++) {
-        scratch[(8 * p->pairs) + i] = (int8_t)p->pad_value;
-    }
     while (left > 0) {
         const mcugen_dsp_place_t first = place;
         const int32_t pixels = (left > 1) ? 2 : 1;

@@ -11,7 +11,7 @@ import numpy as np
 from mcugen.fixed_point import Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall
-from mcugen.ops.dsp import QUAD, Quads, pack_quads
+from mcugen.ops.dsp import QUAD, Quads, pack_quads, pair_order
 from mcugen.ops.overlap import window_overlap
 from mcugen.ops.weights import bias_classes
 from mcugen.ops.window import Window, as_image
@@ -31,14 +31,16 @@ def conv_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> list[Ker
     """The kernel of a dense convolution, none where it does not apply."""
     if op.groups != 1:
         return []
-    quads = pack_quads(op.weight.reshape(len(op.weight), -1), op.bias, op.requantize)
+    out_ch, kernel_h, kernel_w, in_ch = op.weight.shape
+    order = pair_order(kernel_w * in_ch, kernel_h)
+    quads = pack_quads(op.weight.reshape(out_ch, -1), op.bias, op.requantize, order)
     if quads is None:
         return []
     image = as_image(inputs[0])
     steps = any(op.window.pads) or op.window.stride != (1, 1)
     if op.window.kernel == (1, 1) and op.bias.ndim == 1 and not steps:
         rows = image[0] * image[1]
-        return [rows_kernel(quads, rows, image[2], len(op.weight), op.requantize)]
+        return [rows_kernel(quads, rows, in_ch, out_ch, op.requantize)]
     return [_windows_kernel(op, quads, image, as_image(output))]
 
 
@@ -69,11 +71,8 @@ def rows_kernel(quads: Quads, rows: int, in_ch: int, out_ch: int, requantize: Re
 
 def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Kernel:
     """Windows of any size, stride, padding and dilation."""
-    kernel_h, kernel_w = op.window.kernel
-    direct = image[2] % 4 == 0 or (kernel_h, kernel_w) == (1, 1)
-    window_len = kernel_h * kernel_w * image[2]
-    pad_len = _aligned(kernel_w * image[2]) if _reads_padding(op.window, image, output) else 0
-    gather_len = 0 if direct else _aligned(window_len)
+    row_len = _aligned(op.window.kernel[1] * image[2])
+    rows_bytes = GROUP * row_len if _leaves_rows(op.window, image, output) else 0
     bias_fields, bias_tables = _bias(quads, output)
     call = KernelCall(
         function="mcugen_conv_s8_dsp",
@@ -82,15 +81,14 @@ def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Ke
             *zip(SIZES, (*image, *output), strict=True),
             *op.window.fields(),
             ("pad_value", op.pad_value),
-            ("pad_len", pad_len),
-            ("gather_len", gather_len),
+            ("row_len", row_len),
             ("pairs", quads.pairs),
             ("packed", "packed"),
             *bias_fields,
             *clamp_fields(op.requantize),
         ),
         tables=(packed_table(quads), *bias_tables),
-        scratch_bytes=_columns_bytes(quads) + pad_len + 2 * gather_len,
+        scratch_bytes=_columns_bytes(quads) + rows_bytes,
     )
     rows, cols = (op.window.along(axis, image[axis]) for axis in (0, 1))
     pixels = output[0] * output[1]
@@ -137,15 +135,16 @@ def _aligned(size: int) -> int:
     return -(-size // 4) * 4
 
 
-def _reads_padding(window: Window, image: Image, output: Image) -> bool:
-    """Some window reaches beyond the image."""
+def _leaves_rows(window: Window, image: Image, output: Image) -> bool:
+    """Some window does not lie row by row in one piece in the image."""
     reach = [
         (steps - 1) * stride + (kernel - 1) * dilation - pad
         for steps, stride, kernel, dilation, pad in zip(
-            output, window.stride, window.kernel, window.dilation, window.pads, strict=False
+            output[:2], window.stride, window.kernel, window.dilation, window.pads[:2], strict=True
         )
     ]
-    return any(window.pads[:2]) or reach[0] >= image[0] or reach[1] >= image[1]
+    beyond = reach[0] >= image[0] or reach[1] >= image[1]
+    return any(window.pads[:2]) or window.dilation[1] > 1 or beyond
 
 
 def _cycles(quads: Quads, pixels: int, quad_count: int) -> float:

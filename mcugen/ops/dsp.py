@@ -34,26 +34,29 @@ def serves(target: Target, requantize: Requantize) -> bool:
     return "dsp" in target.features and requantize.mode == "single"
 
 
-def pair_order(length: int) -> IntArray:
-    """Which values share a word: int64 [pairs, 2], -1 for none.
+def pair_order(length: int, rows: int = 1) -> IntArray:
+    """Which of rows of `length` values share a word: int64 [pairs, 2], -1 for none.
 
-    SXTB16 makes of four bytes the pairs (0, 2) and (1, 3); so do the kernels with what is left.
+    SXTB16 makes of four bytes the pairs (0, 2) and (1, 3). Each row's rest makes pairs of its own.
     """
-    whole = np.arange(length // 4 * 4).reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1, 2)
-    first = length // 4 * 4
-    rest = {0: [], 1: [(0, -1)], 2: [(0, -1), (1, -1)], 3: [(0, 2), (1, -1)]}[length % 4]
-    tail = [[first + k if k >= 0 else -1 for k in pair] for pair in rest]
-    return np.concatenate([whole, np.array(tail, np.int64).reshape(-1, 2)])
+    fours = np.arange(length // 4 * 4).reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1, 2)
+    rest = [[], [(0, -1)], [(0, 1)], [(0, 2), (1, -1)]][length % 4]
+    tail = np.array([[length // 4 * 4 + k if k >= 0 else k for k in pair] for pair in rest])
+    row = np.concatenate([fours, tail.astype(np.int64).reshape(-1, 2)])
+    return np.concatenate([np.where(row >= 0, row + k * length, -1) for k in range(rows)])
 
 
-def pack_quads(weight: NDArray[np.int8], bias: IntArray, requantize: Requantize) -> Quads | None:
+def pack_quads(
+    weight: NDArray[np.int8], bias: IntArray, requantize: Requantize, order: IntArray
+) -> Quads | None:
     """The layer in quads of output channels, None where the kernels would not be exact.
 
-    weight: int8 [out_ch, values]; bias: int64 [..., out_ch].
+    weight: int8 [out_ch, values]; bias: int64 [..., out_ch]; order: int64 [pairs, 2], which
+    values share a word, -1 for none.
     """
     missing = -len(weight) % QUAD
     rows = np.pad(weight.astype(np.int64), ((0, missing), (0, 1)))
-    pairs = rows[:, pair_order(weight.shape[1])]  # -1 takes the zero that was appended
+    pairs = rows[:, order]  # -1 takes the zero that was appended
     field = np.pad(bias, ((0, 0),) * (bias.ndim - 1) + ((0, missing),))
     scale = _high_word_scale(rows, field, requantize, missing)
     if scale is None:
@@ -70,7 +73,7 @@ def pack_quads(weight: NDArray[np.int8], bias: IntArray, requantize: Requantize)
     return Quads(
         packed=np.concatenate(words, axis=1).astype(np.uint32),
         bias=_words(field).view(np.int32),
-        pairs=pairs.shape[1],
+        pairs=len(order),
     )
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import Kernel, KernelCall
 from mcugen.ops.conv_dsp import clamp_fields, packed_table, rows_kernel
-from mcugen.ops.dsp import QUAD, Quads, pack_quads
+from mcugen.ops.dsp import QUAD, Quads, pack_quads, pair_order
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8
@@ -23,14 +24,19 @@ def linear_kernels(op: LinearS8, output: Shape) -> list[Kernel]:
     """The kernel of a layer, none where it does not apply."""
     out_ch, in_ch = op.weight.shape
     rows = math.prod(output[:-1])
-    # a single vector is read by whole words
-    missing = -in_ch % 4 if rows == 1 else 0
-    quads = pack_quads(np.pad(op.weight, ((0, 0), (0, missing))), op.bias, op.requantize)
+    order = pair_order(in_ch) if rows > 1 else _whole_words(in_ch)
+    quads = pack_quads(op.weight, op.bias, op.requantize, order)
     if quads is None:
         return []
     if rows > 1:
         return [rows_kernel(quads, rows, in_ch, out_ch, op.requantize)]
     return [_vector_kernel(op, quads)]
+
+
+def _whole_words(in_ch: int) -> IntArray:
+    """A single vector is read by words of four, the last one with what follows it."""
+    order = pair_order(-(-in_ch // 4) * 4)
+    return np.where(order < in_ch, order, -1)
 
 
 def _vector_kernel(op: LinearS8, quads: Quads) -> Kernel:
