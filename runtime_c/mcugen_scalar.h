@@ -4,7 +4,7 @@
  * @brief What the kernels for cores without the DSP extension share: requantization by high words.
  *
  * A Cortex-M0+ multiplies 32 by 32 bits to the lower 32 alone, so the high word of a product is put
- * together there from 16-bit halves, in assembly.
+ * together there from 16-bit halves.
  */
 #ifndef MCUGEN_SCALAR_H_INCLUDED
 #define MCUGEN_SCALAR_H_INCLUDED
@@ -22,12 +22,23 @@ extern "C" {
 #define MCUGEN_ARMV6M 0
 #endif
 
-/** How accumulators become outputs: what all channels share. */
-typedef struct {
-    int32_t rounding; /* 2 * zero point + 1: the zero point and one half, in halves */
-    int32_t low;
-    int32_t high;
-} mcugen_scalar_range_t;
+/** The high word of a * b, for |a| < 2^29 and b in [0, 2^31). */
+static inline int32_t mcugen_scalar_high_word(int32_t a, int32_t b)
+{
+#if MCUGEN_ARMV6M
+    /* a = 2^16 upper + lower, lower signed, so that no sum of products leaves 32 bits */
+    const int32_t lower = (int32_t)(int16_t)(uint16_t)((uint32_t)a & 0xffffu);
+    const int32_t upper = mcugen_asr32(a - lower, 16);
+    const int32_t b_lower = (int32_t)((uint32_t)b & 0xffffu);
+    const int32_t b_upper = mcugen_asr32(b, 16);
+    const int32_t middle =
+        (upper * b_lower) + (lower * b_upper) + mcugen_asr32(lower * b_lower, 16);
+
+    return (upper * b_upper) + mcugen_asr32(middle, 16);
+#else
+    return (int32_t)(((int64_t)a * b) >> 32);
+#endif
+}
 
 /**
  * One output: the high word of acc * multiplier, rounded, shifted and clamped.
@@ -42,8 +53,8 @@ typedef struct {
 static inline int8_t mcugen_scalar_requantize(int32_t acc, int32_t multiplier, uint32_t shift,
                                               int32_t rounding, int32_t low, int32_t high)
 {
-    const int32_t word = (int32_t)(((int64_t)acc * multiplier) >> 32);
-    const int32_t sum = word + (int32_t)((uint32_t)rounding << shift);
+    const int32_t sum =
+        mcugen_scalar_high_word(acc, multiplier) + (int32_t)((uint32_t)rounding << shift);
 
     return (int8_t)mcugen_clamp(mcugen_asr32(sum, (int32_t)shift + 1), low, high);
 }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import dsp, linear_dsp
+from mcugen.ops import dsp, linear_dsp, linear_scalar
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -27,6 +27,7 @@ from mcugen.ops.base import (
     Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense
+from mcugen.ops.scalar import ScalarCosts, is_scalar
 from mcugen.ops.weights import quantize_layer, requantize_tables
 
 if TYPE_CHECKING:
@@ -149,6 +150,9 @@ class LinearS8(IntOp):
         found = [self.portable(inputs, output)]
         if dsp.serves(target, self.requantize):
             found += linear_dsp.linear_kernels(self, output)
+        if is_scalar(target):
+            found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]
+            found += linear_scalar.linear_kernels(self, inputs, output, target)
         return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:

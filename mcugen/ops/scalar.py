@@ -80,6 +80,8 @@ class ScalarCosts:
     tap: float  # one tap of two pixels, unfolded
     strip: float  # one channel of a depthwise tile, without its outputs
     output: float  # two rows' outputs of a depthwise channel
+    quad: float  # four products of a fully connected layer
+    quad_output: float
     portable_mac: float
     portable_output: float
 
@@ -103,6 +105,8 @@ ARMV6M_COSTS = ScalarCosts(
     tap=13.0,
     strip=200.0,
     output=150.0,
+    quad=15.4,
+    quad_output=80.0,
     portable_mac=14.0,
     portable_output=150.0,
 )
@@ -113,6 +117,8 @@ ARMV7M_COSTS = ScalarCosts(
     tap=8.0,
     strip=100.0,
     output=100.0,
+    quad=13.0,
+    quad_output=30.0,
     portable_mac=7.5,
     portable_output=80.0,
 )
@@ -123,6 +129,8 @@ RISCV_COSTS = ScalarCosts(
     tap=8.0,
     strip=100.0,
     output=80.0,
+    quad=13.0,
+    quad_output=30.0,
     portable_mac=8.0,
     portable_output=60.0,
 )
