@@ -59,6 +59,21 @@ static inline int32x4_t mcugen_mve_requantize(int32x4_t acc, int32x4_t multiplie
 }
 #endif
 
+/** A shift t in [1, 62], for the high word: up is proved not to overflow, then down by rounding. */
+typedef struct {
+    int32_t up;
+    int32_t down; /* 32 - t of the shifted accumulator, below 0 */
+} mcugen_mve_shift_t;
+
+static inline mcugen_mve_shift_t mcugen_mve_shift(int32_t shift)
+{
+    mcugen_mve_shift_t split;
+
+    split.up = (shift < 33) ? (33 - shift) : 0;
+    split.down = (shift < 33) ? -1 : (32 - shift);
+    return split;
+}
+
 /** One accumulator to int8: the same in plain C. */
 static inline int8_t mcugen_mve_requantize_one(const mcugen_mve_requantize_t *r, int32_t acc,
                                                int32_t channel)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -11,8 +12,19 @@ import numpy as np
 
 from mcugen.fixed_point import Affine, IntArray
 from mcugen.ir.graph import Shape
+from mcugen.ops import mve
 from mcugen.ops.affine import affine_bounds, lower_affine
-from mcugen.ops.base import NO_CLAMP, Clamp, Interval, IntOp, KernelCall, Lowering, Op
+from mcugen.ops.base import (
+    NO_CLAMP,
+    Clamp,
+    Interval,
+    IntOp,
+    Kernel,
+    KernelCall,
+    Lowering,
+    Op,
+    Target,
+)
 from mcugen.ops.broadcast import (
     broadcast_fields,
     broadcast_links,
@@ -80,6 +92,15 @@ class AddS8(IntOp):
     def take_channels(self, kept: Kept) -> AddS8:
         """One linear form serves every channel."""
         return self
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The portable kernel and those of the core's extensions."""
+        found = [self.portable(inputs, output)]
+        if len(full_size_operands(inputs, output)) == 2 and mve.FEATURE in target.features:
+            found.append(mve.twin(found[0], 30.0 + 2.25 * math.prod(output)))
+        return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One pass over the output."""

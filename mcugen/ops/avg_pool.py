@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 from mcugen.errors import ModelError
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
+from mcugen.ops import mve
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
     ConstTable,
     Interval,
     IntOp,
+    Kernel,
     KernelCall,
     Lowering,
     Op,
     Padding,
+    Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.weights import proved_requantize, requantize_tables
@@ -223,6 +226,22 @@ class AvgPoolS8(IntOp):
     def take_channels(self, kept: Kept) -> AvgPoolS8:
         """Windows know no channels."""
         return self
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The portable kernel and those of the core's extensions."""
+        found = [self.portable(inputs, output)]
+        single = self.requantize.mode == "single"
+        if single and mve.FEATURE in target.features:
+            found.append(mve.twin(found[0], self._instructions(output)))
+        return tuple(found)
+
+    def _instructions(self, output: Shape) -> float:
+        """Of the vector kernel: each four channels take every pixel of their window."""
+        pixels = float(np.sum(self.rows.counts()) * np.sum(self.cols.counts()))
+        windows = self.rows.out_len * self.cols.out_len
+        return -(-output[-1] // mve.LANES) * (5.0 * pixels + 35.0 * windows) + 50.0 * windows
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all windows."""

@@ -293,8 +293,9 @@ class IntOp(ABC):
 
     def portable(self, inputs: Sequence[Shape], output: Shape) -> Kernel:
         """The plain C kernel, which every core can run."""
-        # rough: a scalar loop takes some ten cycles a product and thirty a result
-        cycles = 10.0 * self.macs(inputs, output) + 30.0 * math.prod(output)
+        # rough: a scalar loop takes some ten cycles a product, five a value and thirty a result
+        values = sum(map(math.prod, inputs))
+        cycles = 10.0 * self.macs(inputs, output) + 5.0 * values + 30.0 * math.prod(output)
         return Kernel(
             variant="portable",
             calls=self.kernels(inputs, output),

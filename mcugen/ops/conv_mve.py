@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugen.fixed_point import IntArray
+from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops import mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 TILE = 3  # pixels of one pass over the weights: MCUGEN_CONV_MVE_TILE
 WIDEST_SPREAD = 255  # place of a byte in a column: uint8
+
+
+class Layer(NamedTuple):
+    """weight: int8 [out_ch, kernel_h, kernel_w, in_ch]; bias as in ConvS8."""
+
+    weight: NDArray[np.int8]
+    bias: IntArray
+    requantize: Requantize
+    pad_value: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +104,7 @@ def conv_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> tuple[Ke
     if op.groups > 1 or dilated or not mve.applies(op.requantize):
         return ()
     of = _geometry(inputs[0], output, window, flat=op.bias.ndim == 1)
-    return (_kernel(of, op, _bias(op.bias)),)
+    return (dense_kernel(of, Layer(op.weight, op.bias, op.requantize, op.pad_value)),)
 
 
 def _geometry(source: Shape, output: Shape, window: Window, flat: bool) -> Geometry:
@@ -113,11 +122,6 @@ def _geometry(source: Shape, output: Shape, window: Window, flat: bool) -> Geome
         out_ch=out_ch,
         window=window,
     )
-
-
-def _bias(bias: IntArray) -> IntArray:
-    """Whole fours of channels."""
-    return mve.fill_up(bias)
 
 
 def pack_weights(weight: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -139,9 +143,10 @@ def _spread(of: Geometry) -> tuple[ConstTable, ...]:
     return (ConstTable(suffix="spread", values=values, comment="[16]"),)
 
 
-def _kernel(of: Geometry, op: ConvS8, bias: IntArray) -> Kernel:
-    bias_fields, bias_tables = bias_classes(bias)
-    requant_fields, requant_tables = mve.requantize_fields(op.requantize, of.out_ch)
+def dense_kernel(of: Geometry, layer: Layer) -> Kernel:
+    """The kernel of any layer that multiplies windows with a matrix."""
+    bias_fields, bias_tables = bias_classes(mve.fill_up(layer.bias))
+    requant_fields, requant_tables = mve.requantize_fields(layer.requantize, of.out_ch)
     spread = _spread(of)
     call = KernelCall(
         function="mcugen_conv_mve_s8",
@@ -154,7 +159,7 @@ def _kernel(of: Geometry, op: ConvS8, bias: IntArray) -> Kernel:
             ("out_w", of.out_w),
             ("out_ch", of.out_ch),
             *(field for field in of.window.fields() if field[0] != "dilation_w"),
-            ("pad_value", op.pad_value),
+            ("pad_value", layer.pad_value),
             ("direct", int(of.direct)),
             ("steps", of.steps),
             ("fours", of.fours),
@@ -165,7 +170,7 @@ def _kernel(of: Geometry, op: ConvS8, bias: IntArray) -> Kernel:
         ),
         tables=(
             ConstTable(
-                suffix="weight", values=pack_weights(op.weight), comment="[out_ch / 4, k, 4, 16]"
+                suffix="weight", values=pack_weights(layer.weight), comment="[out_ch / 4, k, 4, 16]"
             ),
             *bias_tables,
             *spread,
@@ -173,7 +178,7 @@ def _kernel(of: Geometry, op: ConvS8, bias: IntArray) -> Kernel:
         ),
         scratch_bytes=of.scratch_bytes,
     )
-    tile = TILE if bias.ndim == 1 else 1
+    tile = TILE if layer.bias.ndim == 1 else 1
     return Kernel(
         variant="mve_2x3",
         calls=(call,),

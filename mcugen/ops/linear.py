@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import dsp, linear_dsp, linear_scalar
+from mcugen.ops import dsp, linear_dsp, linear_mve, linear_scalar, mve
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -148,6 +148,8 @@ class LinearS8(IntOp):
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
+        if mve.FEATURE in target.features:
+            found += linear_mve.linear_kernels(self, output)
         if dsp.serves(target, self.requantize):
             found += linear_dsp.linear_kernels(self, output)
         if is_scalar(target):

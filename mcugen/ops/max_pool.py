@@ -11,7 +11,17 @@ import numpy as np
 
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
-from mcugen.ops.base import Interval, IntOp, KernelCall, Lowering, Op, Padding
+from mcugen.ops import mve
+from mcugen.ops.base import (
+    Interval,
+    IntOp,
+    Kernel,
+    KernelCall,
+    Lowering,
+    Op,
+    Padding,
+    Target,
+)
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.window import (
     AxisWindows,
@@ -124,6 +134,21 @@ class MaxPoolS8(IntOp):
     def take_channels(self, kept: Kept) -> MaxPoolS8:
         """Windows know no channels."""
         return self
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The portable kernel and those of the core's extensions."""
+        found = [self.portable(inputs, output)]
+        if mve.FEATURE in target.features:
+            found.append(mve.twin(found[0], self._instructions(output)))
+        return tuple(found)
+
+    def _instructions(self, output: Shape) -> float:
+        """Of the vector kernel: each vector of channels takes every pixel of its window."""
+        pixels = float(np.sum(self.rows.counts()) * np.sum(self.cols.counts()))
+        windows = self.rows.out_len * self.cols.out_len
+        return -(-output[-1] // mve.VECTOR) * (5.0 * pixels + 30.0 * windows) + 30.0 * windows
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all windows."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -11,14 +12,17 @@ import numpy as np
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
+from mcugen.ops import mve
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
     Interval,
     IntOp,
+    Kernel,
     KernelCall,
     Lowering,
     Op,
+    Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.weights import proved_requantize, requantize_tables
@@ -113,6 +117,16 @@ class MeanS8(IntOp):
     def take_channels(self, kept: Kept) -> MeanS8:
         """The channels are not summed: every other one stays as it is."""
         return self
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The portable kernel and those of the core's extensions."""
+        found = [self.portable(inputs, output)]
+        single = self.requantize.mode == "single"
+        if single and self.last < len(inputs[0]) and mve.FEATURE in target.features:
+            found.append(mve.twin(found[0], 1.0 * math.prod(inputs[0]) + 8.0 * math.prod(output)))
+        return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over the operand as [outer, count, inner]."""

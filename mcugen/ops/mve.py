@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from mcugen.fixed_point import IntArray, Requantize
-from mcugen.ops.base import ConstTable
+from mcugen.ops.base import ConstTable, Kernel
 
 VECTOR = 16  # bytes
 LANES = 4  # 32-bit words
@@ -53,3 +55,14 @@ def requantize_fields(
         ConstTable(suffix="shift", values=shift.astype(np.int8), comment="32 - t, [ch]"),
     )
     return fields, tables
+
+
+def twin(portable: Kernel, instructions: float) -> Kernel:
+    """The vector kernel with the portable one's parameters, tables and overlaps."""
+    (call,) = portable.calls
+    own = replace(
+        call,
+        function=f"{call.function.removesuffix('_s8')}_mve_s8",
+        header=call.header.replace(".h", "_mve.h"),
+    )
+    return replace(portable, variant="mve", calls=(own,), cycles=instructions)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -12,14 +13,17 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, round_half_up
 from mcugen.ir.graph import Shape
+from mcugen.ops import mve
 from mcugen.ops.base import (
     Clamp,
     ConstTable,
     Interval,
     IntOp,
+    Kernel,
     KernelCall,
     Lowering,
     Op,
+    Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 
@@ -247,6 +251,15 @@ class TableS8(IntOp):
     def take_channels(self, kept: Kept) -> TableS8:
         """One table serves every channel."""
         return self
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The portable kernel and those of the core's extensions."""
+        found = [self.portable(inputs, output)]
+        if mve.FEATURE in target.features:
+            found.append(mve.twin(found[0], 30.0 + 0.75 * math.prod(output)))
+        return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One pass over the tensor."""
