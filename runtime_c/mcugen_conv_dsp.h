@@ -66,6 +66,16 @@ typedef struct {
     const int32_t *bias[2]; /* of each pixel, null where it is in `packed` */
 } mcugen_dsp_block_t;
 
+/** Fill words with one value; `target` is aligned to 4, `len` a multiple of that. */
+static inline void mcugen_dsp_fill(int8_t *target, int32_t value, int32_t len)
+{
+    uint32_t *words = (uint32_t *)(void *)target;
+
+    for (int32_t i = 0; i < (len / 4); i++) {
+        words[i] = 0x01010101u * ((uint32_t)value & 0xffu);
+    }
+}
+
 /** Pairs that a row of `len` values makes. */
 static inline int32_t mcugen_dsp_pairs(int32_t len)
 {
@@ -324,7 +334,33 @@ static MCUGEN_NAKED void mcugen_dsp_block(const mcugen_dsp_block_t *block MCUGEN
                                              : "memory");
 }
 
+/** A word that need not be aligned. */
+typedef struct {
+    uint32_t word;
+} __attribute__((packed, may_alias)) mcugen_dsp_bytes_t;
+
+/** Copy bytes, by words as long as there are four. */
+static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
+{
+    int32_t i = 0;
+
+    for (; (i + 4) <= len; i += 4) {
+        ((mcugen_dsp_bytes_t *)(void *)&target[i])->word =
+            ((const mcugen_dsp_bytes_t *)(const void *)&source[i])->word;
+    }
+    for (; i < len; i++) {
+        target[i] = source[i];
+    }
+}
+
 #else /* the same in C, to the bit */
+
+static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
+{
+    for (int32_t i = 0; i < len; i++) {
+        target[i] = source[i];
+    }
+}
 
 /** One row of one pixel; its columns start at `columns` and go on four further. */
 static inline void mcugen_dsp_expand_row(const int8_t *values, int32_t len, int16_t *columns)
@@ -445,28 +481,33 @@ static inline int32_t mcugen_dsp_is_inside(const mcugen_conv_s8_dsp_params_t *p,
 }
 
 /** Values of one row of a window, in `row` where they do not lie side by side in the input. */
-static inline const int8_t *mcugen_dsp_row(const mcugen_conv_s8_dsp_params_t *p,
-                                           const int8_t *input, int32_t y, int32_t x, int8_t *row)
+static MCUGEN_NOINLINE MCUGEN_UNUSED const int8_t *
+mcugen_dsp_row(const mcugen_conv_s8_dsp_params_t *p, const int8_t *input, int32_t y, int32_t x,
+               int8_t *row)
 {
-    const int8_t *source = &input[y * p->in_w * p->in_ch];
-    int32_t i = 0;
+    const int8_t *source = (y >= 0) ? &input[y * p->in_w * p->in_ch] : input;
+    const int32_t end = x + ((p->kernel_w - 1) * p->dilation_w) + 1;
+    const int32_t first = (x < 0) ? -x : 0;
+    const int32_t last = (end <= p->in_w) ? p->kernel_w : (p->in_w - x);
 
-    if ((p->dilation_w == 1) && (y >= 0) && (y < p->in_h) && (x >= 0) &&
-        (x <= (p->in_w - p->kernel_w))) {
+    if ((p->dilation_w == 1) && (y >= 0) && (y < p->in_h) && (x >= 0) && (end <= p->in_w)) {
         return &source[x * p->in_ch];
+    }
+    mcugen_dsp_fill(row, p->pad_value, p->row_len);
+    if ((y < 0) || (y >= p->in_h)) {
+        return row;
+    }
+    if (p->dilation_w == 1) {
+        if (first < last) {
+            mcugen_dsp_copy(&row[first * p->in_ch], &source[(x + first) * p->in_ch],
+                            (last - first) * p->in_ch);
+        }
+        return row;
     }
     for (int32_t j = 0; j < p->kernel_w; j++) {
         const int32_t in_x = x + (j * p->dilation_w);
-        if ((y < 0) || (y >= p->in_h) || (in_x < 0) || (in_x >= p->in_w)) {
-            for (int32_t c = 0; c < p->in_ch; c++) {
-                row[i] = (int8_t)p->pad_value;
-                i++;
-            }
-        } else {
-            for (int32_t c = 0; c < p->in_ch; c++) {
-                row[i] = source[(in_x * p->in_ch) + c];
-                i++;
-            }
+        if ((in_x >= 0) && (in_x < p->in_w)) {
+            mcugen_dsp_copy(&row[j * p->in_ch], &source[in_x * p->in_ch], p->in_ch);
         }
     }
     return row;
