@@ -45,27 +45,68 @@ typedef struct {
     mcugen_mve_requantize_t requantize;
 } mcugen_conv_mve_s8_params_t;
 
-/** What the inner block works on. */
+/** What the inner block works on; assembly knows the places of the members. */
 typedef struct {
-    const int8_t *weight; /* [fours, steps, 4, 16] */
-    const int32_t *bias;  /* [fours, 4] */
-    int32_t *acc;         /* [fours, MCUGEN_CONV_MVE_TILE, 4] */
-    int32_t steps;
-    int32_t fours;
-    const int8_t *window[MCUGEN_CONV_MVE_TILE]; /* steps * 16 bytes each */
+    const int8_t *weight;                       /* 0: [fours, steps, 4, 16] */
+    const int8_t *window[MCUGEN_CONV_MVE_TILE]; /* 4: steps * 16 bytes each */
+    const int32_t *bias;                        /* 16: [fours, 4] */
+    int32_t *sums;                              /* 20: [fours, MCUGEN_CONV_MVE_TILE, 4] */
+    int32_t steps;                              /* 24 */
+    int32_t fours;                              /* 28 */
+    const int32_t *multiplier;                  /* 32: [fours, 4] */
+    const int8_t *shift;                        /* 36: [fours, 4] */
+    int8_t *pixel[MCUGEN_CONV_MVE_TILE];        /* 40: where the outputs go */
+    const int32_t *first_sums;                  /* 52: the same as sums */
+    int32_t zero_point;                         /* 56 */
+    int32_t low;                                /* 60 */
+    int32_t high;                               /* 64 */
+    int32_t whole_fours;                        /* 68 */
+    uint32_t rest_mask; /* 72: which of four more channels there are, four bits each */
 } mcugen_conv_mve_block_t;
 
 #if MCUGEN_HAS_MVE
 /*
- * Two channels by three pixels: six accumulators, as dot products add to even registers only.
- * r1 weights, r3 r5 r7 windows, r9 bias, r11 accumulators, r12 steps; r0 to r10 even: the sums.
+ * Two channels by three pixels: six sums, as products are added to even registers only. r1 weights,
+ * r3 r5 r7 windows, r9 bias, r11 sums, r12 steps; r0 to r10 even: the sums, first in memory.
  */
-#define MCUGEN_CONV_MVE_PAIR(low)                                                                  \
+#define MCUGEN_CONV_MVE_HEAD                                                                       \
+    "push {r0, r4-r11, lr}\n"                                                                      \
+    "vpush {d8-d15}\n"                                                                             \
+    "ldr r2, [r0, #28]\n"                                                                          \
+    "ldm r0, {r1, r3, r5, r7, r9, r11, r12}\n"                                                     \
+    "push {r2}\n"
+
+#define MCUGEN_CONV_MVE_BIAS                                                                       \
     "ldrd r0, r2, [r9], #8\n"                                                                      \
     "mov r4, r0\n"                                                                                 \
     "mov r6, r2\n"                                                                                 \
     "mov r8, r0\n"                                                                                 \
-    "mov r10, r2\n"                                                                                \
+    "mov r10, r2\n"
+
+#define MCUGEN_CONV_MVE_SUMS(place)                                                                \
+    "strd r0, r2, [r11, #" #place "]\n"                                                            \
+    "strd r4, r6, [r11, #16 + " #place "]\n"                                                       \
+    "strd r8, r10, [r11, #32 + " #place "]\n"
+
+#define MCUGEN_CONV_MVE_NEXT                                                                       \
+    "adds r11, #48\n"                                                                              \
+    "ldr r0, [sp]\n"                                                                               \
+    "subs r0, #1\n"                                                                                \
+    "str r0, [sp]\n"                                                                               \
+    "bne 1b\n"
+
+/* Two channels times a vector of each window. */
+#define MCUGEN_CONV_MVE_PRODUCTS(one, two, x, y, z)                                                \
+    "vldrb.8 q0, [r1, #" #one "]\n"                                                                \
+    "vmladava.s8 r0, q0, " #x "\n"                                                                 \
+    "vldrb.8 q1, [r1, #" #two "]\n"                                                                \
+    "vmladava.s8 r4, q0, " #y "\n"                                                                 \
+    "vmladava.s8 r8, q0, " #z "\n"                                                                 \
+    "vmladava.s8 r2, q1, " #x "\n"                                                                 \
+    "vmladava.s8 r6, q1, " #y "\n"                                                                 \
+    "vmladava.s8 r10, q1, " #z "\n"
+
+#define MCUGEN_CONV_MVE_LOOP                                                                       \
     "dls lr, r12\n"                                                                                \
     "2:\n"                                                                                         \
     "vldrb.8 q1, [r1, #16]\n"                                                                      \
@@ -80,108 +121,147 @@ typedef struct {
     "vmladava.s8 r8, q0, q2\n"                                                                     \
     "vmladava.s8 r10, q1, q2\n"                                                                    \
     "le lr, 2b\n"                                                                                  \
-    "strd r0, r2, [r11, #" #low "]\n"                                                              \
-    "strd r4, r6, [r11, #16 + " #low "]\n"                                                         \
-    "strd r8, r10, [r11, #32 + " #low "]\n"                                                        \
     "sub r3, r3, r12, lsl #4\n"                                                                    \
     "sub r5, r5, r12, lsl #4\n"                                                                    \
     "sub r7, r7, r12, lsl #4\n"
 
-static MCUGEN_NAKED void mcugen_conv_mve_block(const mcugen_conv_mve_block_t *block
-                                               __attribute__((unused)))
+/*
+ * Four channels of three pixels to int8. r1 multipliers, r2 shifts, r3 r4 r5 outputs, r6 sums,
+ * r7 zero point; q6 low, q7 high.
+ */
+#define MCUGEN_CONV_MVE_REQUANTIZE                                                                 \
+    "vldrw.32 q2, [r6], #16\n"                                                                     \
+    "vldrw.32 q0, [r1], #16\n"                                                                     \
+    "vmulh.s32 q2, q2, q0\n"                                                                       \
+    "vldrw.32 q3, [r6], #16\n"                                                                     \
+    "vmulh.s32 q3, q3, q0\n"                                                                       \
+    "vldrw.32 q4, [r6], #16\n"                                                                     \
+    "vmulh.s32 q4, q4, q0\n"                                                                       \
+    "vldrb.s32 q1, [r2], #4\n"                                                                     \
+    "vrshl.s32 q2, q2, q1\n"                                                                       \
+    "vrshl.s32 q3, q3, q1\n"                                                                       \
+    "vrshl.s32 q4, q4, q1\n"                                                                       \
+    "vadd.i32 q2, q2, r7\n"                                                                        \
+    "vadd.i32 q3, q3, r7\n"                                                                        \
+    "vadd.i32 q4, q4, r7\n"                                                                        \
+    "vmax.s32 q2, q2, q6\n"                                                                        \
+    "vmax.s32 q3, q3, q6\n"                                                                        \
+    "vmax.s32 q4, q4, q6\n"                                                                        \
+    "vmin.s32 q2, q2, q7\n"                                                                        \
+    "vmin.s32 q3, q3, q7\n"                                                                        \
+    "vmin.s32 q4, q4, q7\n"
+
+#define MCUGEN_CONV_MVE_TAIL                                                                       \
+    "pop {r2}\n"                                                                                   \
+    "ldr r0, [sp, #64]\n"                                                                          \
+    "adds r0, #32\n"                                                                               \
+    "ldm r0, {r1-r11}\n"                                                                           \
+    "vdup.32 q6, r8\n"                                                                             \
+    "vdup.32 q7, r9\n"                                                                             \
+    "wls lr, r10, 4f\n"                                                                            \
+    "3:\n" MCUGEN_CONV_MVE_REQUANTIZE "vstrb.32 q2, [r3], #4\n"                                    \
+    "vstrb.32 q3, [r4], #4\n"                                                                      \
+    "vstrb.32 q4, [r5], #4\n"                                                                      \
+    "le lr, 3b\n"                                                                                  \
+    "4:\n"                                                                                         \
+    "cmp r11, #0\n"                                                                                \
+    "beq 5f\n" MCUGEN_CONV_MVE_REQUANTIZE "vmsr p0, r11\n"                                         \
+    "vpsttt\n"                                                                                     \
+    "vstrbt.32 q2, [r3]\n"                                                                         \
+    "vstrbt.32 q3, [r4]\n"                                                                         \
+    "vstrbt.32 q4, [r5]\n"                                                                         \
+    "5:\n"                                                                                         \
+    "vpop {d8-d15}\n"                                                                              \
+    "pop {r0, r4-r11, pc}\n"
+
+/** Windows of one vector: they stay in registers. */
+static MCUGEN_NAKED void mcugen_conv_mve_block_1(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
 {
-    __asm__ __volatile__("push {r4-r11, lr}\n"
-                         "ldr r1, [r0]\n"
-                         "ldr r9, [r0, #4]\n"
-                         "ldr r11, [r0, #8]\n"
-                         "ldr r12, [r0, #12]\n"
-                         "ldr r3, [r0, #20]\n"
-                         "ldr r5, [r0, #24]\n"
-                         "ldr r7, [r0, #28]\n"
-                         "ldr r2, [r0, #16]\n"
-                         "push {r2}\n"
-                         "1:\n" MCUGEN_CONV_MVE_PAIR(0) "sub r1, r1, r12, lsl #6\n"
-                                                        "adds r1, #32\n" MCUGEN_CONV_MVE_PAIR(
-                                                            8) "subs r1, #32\n"
-                                                               "adds r11, #48\n"
-                                                               "ldr r0, [sp]\n"
-                                                               "subs r0, #1\n"
-                                                               "str r0, [sp]\n"
-                                                               "bne 1b\n"
-                                                               "pop {r2, r4-r11, pc}\n");
+    __asm__ __volatile__(
+        MCUGEN_CONV_MVE_HEAD
+        "vldrb.8 q2, [r3]\n"
+        "vldrb.8 q3, [r5]\n"
+        "vldrb.8 q4, [r7]\n"
+        "1:\n" MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_PRODUCTS(0, 16, q2, q3, q4)
+            MCUGEN_CONV_MVE_SUMS(0) MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_PRODUCTS(32, 48, q2, q3,
+                                                                                  q4)
+                MCUGEN_CONV_MVE_SUMS(8) "adds r1, #64\n" MCUGEN_CONV_MVE_NEXT MCUGEN_CONV_MVE_TAIL);
 }
-#else
-/** The same in plain C. */
-static inline void mcugen_conv_mve_block(const mcugen_conv_mve_block_t *block)
+
+/** Windows of two vectors: likewise. */
+static MCUGEN_NAKED void mcugen_conv_mve_block_2(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
+{
+    __asm__ __volatile__(
+        MCUGEN_CONV_MVE_HEAD
+        "vldrb.8 q2, [r3]\n"
+        "vldrb.8 q3, [r5]\n"
+        "vldrb.8 q4, [r7]\n"
+        "vldrb.8 q5, [r3, #16]\n"
+        "vldrb.8 q6, [r5, #16]\n"
+        "vldrb.8 q7, [r7, #16]\n"
+        "1:\n" MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_PRODUCTS(0, 16, q2, q3, q4)
+            MCUGEN_CONV_MVE_PRODUCTS(64, 80, q5, q6, q7) MCUGEN_CONV_MVE_SUMS(0)
+                MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_PRODUCTS(32, 48, q2, q3, q4)
+                    MCUGEN_CONV_MVE_PRODUCTS(96, 112, q5, q6, q7) MCUGEN_CONV_MVE_SUMS(
+                        8) "adds r1, #128\n" MCUGEN_CONV_MVE_NEXT MCUGEN_CONV_MVE_TAIL);
+}
+
+/** Windows of any length. */
+static MCUGEN_NAKED void mcugen_conv_mve_block_n(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
+{
+    __asm__ __volatile__(
+        MCUGEN_CONV_MVE_HEAD "1:\n" MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_LOOP MCUGEN_CONV_MVE_SUMS(
+            0) "sub r1, r1, r12, lsl #6\n"
+               "adds r1, #32\n" MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_LOOP MCUGEN_CONV_MVE_SUMS(
+                   8) "subs r1, #32\n" MCUGEN_CONV_MVE_NEXT MCUGEN_CONV_MVE_TAIL);
+}
+#endif
+
+/** Sums of a tile: the same in plain C. */
+static inline void mcugen_conv_mve_sums(const mcugen_conv_mve_block_t *block)
 {
     const int8_t *weight = block->weight;
-    int32_t *acc = block->acc;
+    int32_t *sums = block->sums;
 
     for (int32_t o = 0; o < (4 * block->fours); o += 4) {
         for (int32_t p = 0; p < MCUGEN_CONV_MVE_TILE; p++) {
             for (int32_t i = 0; i < 4; i++) {
-                acc[(4 * p) + i] = block->bias[o + i];
+                sums[(4 * p) + i] = block->bias[o + i];
             }
         }
         for (int32_t k = 0; k < (MCUGEN_VECTOR * block->steps); k += MCUGEN_VECTOR) {
             for (int32_t i = 0; i < 4; i++) {
                 for (int32_t j = 0; j < MCUGEN_VECTOR; j++) {
                     for (int32_t p = 0; p < MCUGEN_CONV_MVE_TILE; p++) {
-                        acc[(4 * p) + i] += weight[j] * block->window[p][k + j];
+                        sums[(4 * p) + i] += weight[j] * block->window[p][k + j];
                     }
                 }
                 weight += MCUGEN_VECTOR;
             }
         }
-        acc += 4 * MCUGEN_CONV_MVE_TILE;
+        sums += 4 * MCUGEN_CONV_MVE_TILE;
     }
 }
-#endif
 
-/**
- * Accumulators of one tile to its pixels.
- *
- * @param[in]  acc    int32 [fours, MCUGEN_CONV_MVE_TILE, 4].
- * @param[in]  pixels How many of the tile there are.
- * @param[out] output int8 [pixels, out_ch].
- */
-static inline void mcugen_conv_mve_store(const mcugen_conv_mve_s8_params_t *p, const int32_t *acc,
-                                         int32_t pixels, int8_t *output)
+/** All channels of the pixels of a tile. None is stored before all are summed up. */
+static inline void mcugen_conv_mve_tile(const mcugen_conv_mve_s8_params_t *p,
+                                        const mcugen_conv_mve_block_t *block)
 {
 #if MCUGEN_HAS_MVE
-    const int32x4_t low = vdupq_n_s32(p->requantize.low);
-    const int32x4_t high = vdupq_n_s32(p->requantize.high);
-    const int32_t zero_point = p->requantize.zero_point;
-    const int32_t *multiplier = p->requantize.multiplier;
-    const int8_t *shift = p->requantize.shift;
-    const int32_t out_ch = p->out_ch;
-    int8_t *const second = &output[(pixels > 1) ? out_ch : 0];
-    int8_t *const third = &output[(pixels > 2) ? (2 * out_ch) : 0];
-
-    /* pixels that are not there are stored first, under those that are */
-    for (int32_t o = 0; o < out_ch; o += 4) {
-        const mve_pred16_t some = vctp32q((uint32_t)(out_ch - o));
-        const int32x4_t factor = vldrwq_s32(multiplier);
-        const int32x4_t right = vldrbq_s32(shift);
-        vstrbq_p_s32(
-            &third[o],
-            mcugen_mve_requantize(vldrwq_s32(&acc[8]), factor, right, zero_point, low, high), some);
-        vstrbq_p_s32(
-            &second[o],
-            mcugen_mve_requantize(vldrwq_s32(&acc[4]), factor, right, zero_point, low, high), some);
-        vstrbq_p_s32(&output[o],
-                     mcugen_mve_requantize(vldrwq_s32(acc), factor, right, zero_point, low, high),
-                     some);
-        acc += 4 * MCUGEN_CONV_MVE_TILE;
-        multiplier += 4;
-        shift += 4;
+    if (p->steps == 1) {
+        mcugen_conv_mve_block_1(block);
+    } else if (p->steps == 2) {
+        mcugen_conv_mve_block_2(block);
+    } else {
+        mcugen_conv_mve_block_n(block);
     }
 #else
-    for (int32_t i = 0; i < pixels; i++) {
+    mcugen_conv_mve_sums(block);
+    for (int32_t i = 0; i < MCUGEN_CONV_MVE_TILE; i++) {
         for (int32_t o = 0; o < p->out_ch; o++) {
             const int32_t place = (((o / 4) * MCUGEN_CONV_MVE_TILE) + i) * 4;
-            output[(i * p->out_ch) + o] =
-                mcugen_mve_requantize_one(&p->requantize, acc[place + (o % 4)], o);
+            block->pixel[i][o] =
+                mcugen_mve_requantize_one(&p->requantize, block->sums[place + (o % 4)], o);
         }
     }
 #endif
@@ -245,8 +325,8 @@ static inline void mcugen_conv_mve_lay(const mcugen_conv_mve_s8_params_t *p, con
     }
 }
 
-/** How many pixels from x on one tile takes: those that share their biases. */
-static inline int32_t mcugen_conv_mve_tile(const mcugen_conv_mve_s8_params_t *p, int32_t x)
+/** How many pixels from x on share a tile: those that share their biases. */
+static inline int32_t mcugen_conv_mve_pixels(const mcugen_conv_mve_s8_params_t *p, int32_t x)
 {
     const int32_t left = p->out_w - x;
     const int32_t most = (left < MCUGEN_CONV_MVE_TILE) ? left : MCUGEN_CONV_MVE_TILE;
@@ -262,25 +342,58 @@ static inline int32_t mcugen_conv_mve_tile(const mcugen_conv_mve_s8_params_t *p,
 }
 
 /**
- * Point at the windows of a tile. The last vector of a window may reach into what follows, where
- * it meets zero weights; windows at the end of the input are copied to where that is allowed.
+ * Move windows to where all their vectors may be read: the last one may reach into what follows,
+ * where it meets zero weights, but not beyond the end of the input.
  */
-static inline void mcugen_conv_mve_point(const mcugen_conv_mve_s8_params_t *p,
-                                         mcugen_conv_mve_block_t *block, const int8_t *first,
-                                         int32_t pixels, const int8_t *end, int8_t *copies)
+static inline void mcugen_conv_mve_copy_windows(const mcugen_conv_mve_s8_params_t *p,
+                                                mcugen_conv_mve_block_t *block, int8_t *copies)
 {
-    const int32_t window_len = p->kernel_w * p->kernel_h * p->in_ch;
-    const int32_t vectors_len = MCUGEN_VECTOR * p->steps;
-    const int32_t step = p->stride_w * p->kernel_h * p->in_ch;
-
     for (int32_t i = 0; i < MCUGEN_CONV_MVE_TILE; i++) {
-        block->window[i] = first;
-        if (vectors_len > (int32_t)(end - first)) {
-            mcugen_mve_copy(copies, first, window_len);
-            block->window[i] = copies;
-            copies += vectors_len;
+        mcugen_mve_copy(copies, block->window[i], p->kernel_w * p->kernel_h * p->in_ch);
+        block->window[i] = copies;
+        copies += MCUGEN_VECTOR * p->steps;
+    }
+}
+
+/**
+ * One row of outputs.
+ *
+ * @param[in]  row    The windows: each kernel_w columns long, stride_w columns after the last.
+ * @param[in]  len    Bytes that may be read from there.
+ * @param[out] output int8 [out_w, out_ch].
+ * @param      copies Room for MCUGEN_CONV_MVE_TILE windows, where they may end after len.
+ */
+static inline void mcugen_conv_mve_row(const mcugen_conv_mve_s8_params_t *p,
+                                       mcugen_conv_mve_block_t *block, int32_t y, const int8_t *row,
+                                       int32_t len, int8_t *output, int8_t *copies)
+{
+    const int32_t step = p->stride_w * p->kernel_h * p->in_ch;
+    const int32_t out_ch = p->out_ch;
+    const int32_t safe = len - (MCUGEN_VECTOR * p->steps); /* where a last window may begin */
+    int32_t place = 0;
+
+    for (int32_t x = 0; x < p->out_w;) {
+        const int32_t pixels = mcugen_conv_mve_pixels(p, x);
+        const int32_t second = (pixels > 1) ? 1 : 0;
+        const int32_t third = (pixels > 2) ? 2 : second;
+        /* what is missing in a tile is its last pixel again */
+        block->window[0] = &row[place];
+        block->window[1] = &row[place + (second * step)];
+        block->window[2] = &row[place + (third * step)];
+        block->pixel[0] = output;
+        block->pixel[1] = &output[second * out_ch];
+        block->pixel[2] = &output[third * out_ch];
+        if (p->col_class != NULL) {
+            const int32_t at = (p->row_class[y] * p->col_classes) + p->col_class[x];
+            block->bias = &p->bias[at * 4 * p->fours];
         }
-        first += (i < (pixels - 1)) ? step : 0;
+        if ((place + (third * step)) > safe) {
+            mcugen_conv_mve_copy_windows(p, block, copies);
+        }
+        mcugen_conv_mve_tile(p, block);
+        output += pixels * out_ch;
+        place += pixels * step;
+        x += pixels;
     }
 }
 
@@ -296,41 +409,39 @@ static inline void mcugen_conv_mve_point(const mcugen_conv_mve_s8_params_t *p,
 MCUGEN_KERNEL void mcugen_conv_mve_s8(const mcugen_conv_mve_s8_params_t *p, const int8_t *input,
                                       int8_t *output, int8_t *scratch)
 {
-    const int32_t sums_len = 4 * 4 * MCUGEN_CONV_MVE_TILE * p->fours;
-    const int32_t column_len = p->kernel_h * p->in_ch;
     const int32_t columns = ((p->out_w - 1) * p->stride_w) + p->kernel_w;
-    int8_t *const lines = &scratch[sums_len];
-    const int8_t *end = &input[p->in_h * p->in_w * p->in_ch];
+    const int32_t columns_len = columns * p->kernel_h * p->in_ch;
+    const int32_t in_row = p->stride_h * p->in_w * p->in_ch;
+    const int32_t out_row = p->out_w * p->out_ch;
+    int8_t *const lines = &scratch[4 * 4 * MCUGEN_CONV_MVE_TILE * p->fours];
+    int32_t len = p->in_h * p->in_w * p->in_ch;
     mcugen_conv_mve_block_t block;
 
     block.weight = p->weight;
-    block.acc = (int32_t *)(void *)scratch;
+    block.bias = p->bias;
+    block.sums = (int32_t *)(void *)scratch;
+    block.first_sums = block.sums;
     block.steps = p->steps;
     block.fours = p->fours;
-    if (p->direct == 0) {
-        mcugen_mve_fill(lines, p->pad_value, (columns * column_len) + MCUGEN_VECTOR);
-        end = &lines[(columns * column_len) + MCUGEN_VECTOR];
+    block.multiplier = p->requantize.multiplier;
+    block.shift = p->requantize.shift;
+    block.zero_point = p->requantize.zero_point;
+    block.low = p->requantize.low;
+    block.high = p->requantize.high;
+    block.whole_fours = p->out_ch / 4;
+    block.rest_mask = (1u << (4 * (p->out_ch % 4))) - 1u;
+    if (p->direct != 0) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            mcugen_conv_mve_row(p, &block, y, &input[y * in_row], len, &output[y * out_row], lines);
+            len -= in_row;
+        }
+        return;
     }
+    mcugen_mve_fill(lines, p->pad_value, columns_len + MCUGEN_VECTOR);
     for (int32_t y = 0; y < p->out_h; y++) {
-        const int8_t *row = &input[y * p->stride_h * p->in_w * p->in_ch];
-        if (p->direct == 0) {
-            mcugen_conv_mve_lay(p, input, y, lines);
-            row = lines;
-        }
-        for (int32_t x = 0; x < p->out_w;) {
-            const int32_t pixels = mcugen_conv_mve_tile(p, x);
-            block.bias = p->bias;
-            if (p->col_class != NULL) {
-                const int32_t place = (p->row_class[y] * p->col_classes) + p->col_class[x];
-                block.bias = &p->bias[place * 4 * p->fours];
-            }
-            mcugen_conv_mve_point(p, &block, &row[x * p->stride_w * column_len], pixels, end,
-                                  lines);
-            mcugen_conv_mve_block(&block);
-            mcugen_conv_mve_store(p, block.acc, pixels, output);
-            output += pixels * p->out_ch;
-            x += pixels;
-        }
+        mcugen_conv_mve_lay(p, input, y, lines);
+        mcugen_conv_mve_row(p, &block, y, lines, columns_len + MCUGEN_VECTOR, &output[y * out_row],
+                            lines);
     }
 }
 
