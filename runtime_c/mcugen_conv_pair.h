@@ -199,38 +199,106 @@ static inline void mcugen_conv_pair_finish(const mcugen_conv_pair_job_t *job, in
     const int32_t lower = (int32_t)(sum - ((uint32_t)upper << 16));
     const int32_t multiplier = job->multiplier[channel];
     const uint32_t shift = job->shift[channel];
+    const int8_t first = mcugen_scalar_requantize(job->bias[0][channel] + lower, multiplier, shift,
+                                                  job->rounding, job->low, job->high);
+    const int8_t second = mcugen_scalar_requantize(job->bias[1][channel] + upper, multiplier, shift,
+                                                   job->rounding, job->low, job->high);
 
-    job->output[0][channel] = mcugen_scalar_requantize(job->bias[0][channel] + lower, multiplier,
-                                                       shift, job->rounding, job->low, job->high);
-    job->output[1][channel] = mcugen_scalar_requantize(job->bias[1][channel] + upper, multiplier,
-                                                       shift, job->rounding, job->low, job->high);
+    job->output[0][channel] = first;
+    job->output[1][channel] = second;
 }
+
+/** What two channels add up: P, and S1 alone. The assembly knows the order of the members. */
+typedef struct {
+    uint32_t sum_a;
+    int32_t upper_a;
+    uint32_t sum_b;
+    int32_t upper_b;
+} mcugen_conv_pair_sums_t;
+
+#if MCUGEN_ARMV7M
+/* Two taps of a channel, its weights in R10: sum of P and of S1 in the given registers. */
+#define MCUGEN_CONV_PAIR_TAPS(FIRST, SECOND, SUM, UPPER)                                           \
+    FIRST "mul r11, r11, r8\n" SECOND "mla r11, r12, r9, r11\n"                                    \
+          "add " SUM ", r11\n"                                                                     \
+          "asrs r11, r11, #16\n"                                                                   \
+          "adcs " UPPER ", r11\n"
+
+#define MCUGEN_CONV_PAIR_GROUP                                                                     \
+    "ldrd r8, r9, [r0], #8\n"                                                                      \
+    "ldr r10, [r2], #4\n" MCUGEN_CONV_PAIR_TAPS(                                                   \
+        "sxtb r11, r10\n", "sxtb r12, r10, ror #8\n", "r4", "r5")                                  \
+        MCUGEN_CONV_PAIR_TAPS("sxtb r11, r10, ror #16\n", "asr r12, r10, #24\n", "r6", "r7")
+
+/** Two channels: words from `x` to `end`, the weights of the first two taps in `weight`. */
+MCUGEN_NAKED static void mcugen_conv_pair_sums(
+    const uint32_t *x __attribute__((unused)), const uint32_t *end __attribute__((unused)),
+    const uint32_t *weight __attribute__((unused)),
+    mcugen_conv_pair_sums_t *sums __attribute__((unused)))
+{
+    __asm__ volatile(".syntax unified\n"
+                     "push {r3-r11, lr}\n"
+                     "movs r4, #0\n"
+                     "movs r5, #0\n"
+                     "movs r6, #0\n"
+                     "movs r7, #0\n"
+                     "subs r3, r1, r0\n"
+                     "tst r3, #8\n"
+                     "bne 2f\n"
+                     "1:\n" MCUGEN_CONV_PAIR_GROUP "2:\n" MCUGEN_CONV_PAIR_GROUP
+                     "cmp r0, r1\n"
+                     "bne 1b\n"
+                     "ldr r3, [sp]\n"
+                     "stmia r3, {r4-r7}\n"
+                     "pop {r3-r11, pc}\n");
+}
+#else
+/** Two taps of one channel. */
+static inline uint32_t mcugen_conv_pair_products(const uint32_t *x, const uint32_t *weight,
+                                                 uint32_t place)
+{
+    return (mcugen_scalar_weight(weight, place) * x[0]) +
+           (mcugen_scalar_weight(weight, place + 1u) * x[1]);
+}
+
+/** Two channels: words from `x` to `end`, the weights of the first two taps in `weight`. */
+static inline void mcugen_conv_pair_sums(const uint32_t *x, const uint32_t *end,
+                                         const uint32_t *weight, mcugen_conv_pair_sums_t *sums)
+{
+    uint32_t sum_a = 0;
+    uint32_t sum_b = 0;
+    int32_t upper_a = 0;
+    int32_t upper_b = 0;
+
+    while (x != end) {
+        const uint32_t a = mcugen_conv_pair_products(x, weight, 0u);
+        const uint32_t b = mcugen_conv_pair_products(x, weight, 2u);
+        x = &x[2];
+        weight++;
+        sum_a += a;
+        upper_a += mcugen_scalar_upper(a);
+        sum_b += b;
+        upper_b += mcugen_scalar_upper(b);
+    }
+    sums->sum_a = sum_a;
+    sums->upper_a = upper_a;
+    sums->sum_b = sum_b;
+    sums->upper_b = upper_b;
+}
+#endif
 
 /** All channels of two pixels. */
 static inline void mcugen_conv_pair_channels(const mcugen_conv_pair_job_t *job)
 {
     const uint32_t *weight = job->weight;
+    mcugen_conv_pair_sums_t sums;
 
     for (int32_t channel = 0; channel < job->out_ch; channel += 2) {
-        uint32_t sum_a = 0;
-        uint32_t sum_b = 0;
-        int32_t upper_a = 0;
-        int32_t upper_b = 0;
-        for (const uint32_t *x = job->column; x != job->column_end; x += 2) {
-            const uint32_t word = *weight;
-            const uint32_t a = (mcugen_scalar_weight(word, 0u) * x[0]) +
-                               (mcugen_scalar_weight(word, 1u) * x[1]);
-            const uint32_t b = (mcugen_scalar_weight(word, 2u) * x[0]) +
-                               (mcugen_scalar_weight(word, 3u) * x[1]);
-            weight++;
-            sum_a += a;
-            upper_a += mcugen_scalar_upper(a);
-            sum_b += b;
-            upper_b += mcugen_scalar_upper(b);
-        }
-        mcugen_conv_pair_finish(job, channel, sum_a, upper_a);
+        mcugen_conv_pair_sums(job->column, job->column_end, weight, &sums);
+        weight = &weight[(job->column_end - job->column) / 2];
+        mcugen_conv_pair_finish(job, channel, sums.sum_a, sums.upper_a);
         if (channel + 1 < job->out_ch) {
-            mcugen_conv_pair_finish(job, channel + 1, sum_b, upper_b);
+            mcugen_conv_pair_finish(job, channel + 1, sums.sum_b, sums.upper_b);
         }
     }
 }
@@ -251,15 +319,61 @@ typedef struct {
     int32_t in_x;
 } mcugen_conv_pair_place_t;
 
-/** The input from (y, x) on, or the padding where that is outside. */
-static inline const int8_t *mcugen_conv_pair_source(const mcugen_conv_pair_s8_params_t *p,
-                                                    const int8_t *input, const int8_t *padding,
-                                                    int32_t y, int32_t x)
+/** Index of the input that a window begins with, were there no border. */
+static inline int32_t mcugen_conv_pair_start(const mcugen_conv_pair_s8_params_t *p,
+                                             const mcugen_conv_pair_place_t *place)
 {
-    if ((y < 0) || (y >= p->in_h) || (x < 0) || (x >= p->in_w)) {
+    return ((place->in_y * p->in_w) + place->in_x) * p->in_ch;
+}
+
+/** The windows of two pixels that are inside the image in width, row after row. */
+static inline void mcugen_conv_pair_inside(const mcugen_conv_pair_s8_params_t *p,
+                                           const int8_t *input, const int8_t *padding,
+                                           const mcugen_conv_pair_place_t *places, uint32_t *column)
+{
+    const int32_t len = p->kernel_w * p->in_ch;
+    const int32_t row = p->dilation_h * p->in_w * p->in_ch;
+    int32_t start = mcugen_conv_pair_start(p, &places[0]);
+    int32_t other = mcugen_conv_pair_start(p, &places[1]);
+
+    for (int32_t i = 0; i < p->kernel_h * p->dilation_h; i += p->dilation_h) {
+        const uint32_t y = (uint32_t)(places[0].in_y + i);
+        const uint32_t z = (uint32_t)(places[1].in_y + i);
+        mcugen_scalar_unfold((y < (uint32_t)p->in_h) ? &input[start] : padding,
+                             (z < (uint32_t)p->in_h) ? &input[other] : padding, 1, len, column);
+        column = &column[len];
+        start += row;
+        other += row;
+    }
+}
+
+/** One tap of a window, or the padding where that is outside. */
+static inline const int8_t *mcugen_conv_pair_tap(const mcugen_conv_pair_s8_params_t *p,
+                                                 const int8_t *input, const int8_t *padding,
+                                                 int32_t y, int32_t x)
+{
+    if (((uint32_t)y >= (uint32_t)p->in_h) || ((uint32_t)x >= (uint32_t)p->in_w)) {
         return padding;
     }
     return &input[((y * p->in_w) + x) * p->in_ch];
+}
+
+/** The windows of two pixels, tap after tap. */
+static inline void mcugen_conv_pair_border(const mcugen_conv_pair_s8_params_t *p,
+                                           const int8_t *input, const int8_t *padding,
+                                           const mcugen_conv_pair_place_t *places, uint32_t *column)
+{
+    for (int32_t i = 0; i < p->kernel_h; i++) {
+        const int32_t y = i * p->dilation_h;
+        for (int32_t j = 0; j < p->kernel_w; j++) {
+            const int32_t x = j * p->dilation_w;
+            mcugen_scalar_unfold(
+                mcugen_conv_pair_tap(p, input, padding, places[0].in_y + y, places[0].in_x + x),
+                mcugen_conv_pair_tap(p, input, padding, places[1].in_y + y, places[1].in_x + x), 1,
+                p->in_ch, column);
+            column = &column[p->in_ch];
+        }
+    }
 }
 
 /** The windows of two pixels side by side. */
@@ -268,22 +382,14 @@ static inline void mcugen_conv_pair_windows(const mcugen_conv_pair_s8_params_t *
                                             const mcugen_conv_pair_place_t *places,
                                             uint32_t *column)
 {
-    const int32_t last = p->in_w - ((p->kernel_w - 1) * p->dilation_w);
-    const int32_t inside = (places[0].in_x >= 0) && (places[0].in_x < last) &&
-                           (places[1].in_x >= 0) && (places[1].in_x < last);
-    /* neighbours in memory: taps that can be taken at once */
-    const int32_t run = ((inside != 0) && (p->dilation_w == 1)) ? p->kernel_w : 1;
+    const uint32_t last = (uint32_t)(p->in_w - p->kernel_w);
 
-    for (int32_t i = 0; i < p->kernel_h * p->dilation_h; i += p->dilation_h) {
-        for (int32_t j = 0; j < p->kernel_w; j += run) {
-            const int32_t x = j * p->dilation_w;
-            const int8_t *a =
-                mcugen_conv_pair_source(p, input, padding, places[0].in_y + i, places[0].in_x + x);
-            const int8_t *b =
-                mcugen_conv_pair_source(p, input, padding, places[1].in_y + i, places[1].in_x + x);
-            mcugen_scalar_unfold(a, b, 1, run * p->in_ch, column);
-            column = &column[run * p->in_ch];
-        }
+    /* taps are neighbours in memory where the row of a window is all inside, or has one alone */
+    if (((p->dilation_w == 1) || (p->kernel_w == 1)) && ((uint32_t)places[0].in_x <= last) &&
+        ((uint32_t)places[1].in_x <= last) && (p->in_w >= p->kernel_w)) {
+        mcugen_conv_pair_inside(p, input, padding, places, column);
+    } else {
+        mcugen_conv_pair_border(p, input, padding, places, column);
     }
 }
 

@@ -156,18 +156,20 @@ static inline void mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job
         int32_t upper = job->bias;
         for (int32_t i = 0; i < MCUGEN_DEPTHWISE_PAIR_ROWS; i++) {
             const uint32_t *row = &x[i * step];
-            const uint32_t word = job->weight[i];
+            const uint32_t *word = &job->weight[i];
             const uint32_t two =
                 (mcugen_scalar_weight(word, 0u) * row[0]) + (mcugen_scalar_weight(word, 1u) * row[1]);
             const uint32_t one = mcugen_scalar_weight(word, 3u) * row[2];
             sum += two + one;
             upper += mcugen_scalar_upper(two) + mcugen_scalar_upper(one);
         }
-        job->output[0][place] = mcugen_scalar_requantize(
-            (int32_t)(sum - ((uint32_t)upper << 16)), multiplier, job->shift, job->rounding,
-            job->low, job->high);
-        job->output[1][place] = mcugen_scalar_requantize(upper, multiplier, job->shift,
-                                                         job->rounding, job->low, job->high);
+        const int32_t lower = (int32_t)(sum - ((uint32_t)upper << 16));
+        const int8_t first = mcugen_scalar_requantize(lower, multiplier, job->shift, job->rounding,
+                                                      job->low, job->high);
+        const int8_t second = mcugen_scalar_requantize(upper, multiplier, job->shift,
+                                                       job->rounding, job->low, job->high);
+        job->output[0][place] = first;
+        job->output[1][place] = second;
         x = &x[next];
     }
 }

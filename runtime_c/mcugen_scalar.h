@@ -22,6 +22,14 @@ extern "C" {
 #define MCUGEN_ARMV6M 0
 #endif
 
+/* Assembly for Armv7-M, and for what came later, where the DSP extension is missing. */
+#if (defined(__ARM_ARCH_7M__) || defined(__ARM_ARCH_8M_MAIN__)) &&                                 \
+    !defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+#define MCUGEN_ARMV7M 1
+#else
+#define MCUGEN_ARMV7M 0
+#endif
+
 /** The high word of a * b, for |a| < 2^29 and b in [0, 2^31). */
 static inline int32_t mcugen_scalar_high_word(int32_t a, int32_t b)
 {
@@ -59,10 +67,15 @@ static inline int8_t mcugen_scalar_requantize(int32_t acc, int32_t multiplier, u
     return (int8_t)mcugen_clamp(mcugen_asr32(sum, (int32_t)shift + 1), low, high);
 }
 
-/** One byte of a word of weights, in the order of memory on a little-endian core. */
-static inline uint32_t mcugen_scalar_weight(uint32_t word, uint32_t place)
+/** Byte `place` of a word of weights, counted from the lowest. */
+static inline uint32_t mcugen_scalar_weight(const uint32_t *word, uint32_t place)
 {
-    return (uint32_t)(int32_t)(int8_t)(uint8_t)((word >> (8u * place)) & 0xffu);
+#if defined(__riscv)
+    /* little-endian; a load extends the sign for nothing */
+    return (uint32_t)(int32_t)((const int8_t *)(const void *)word)[place];
+#else
+    return (uint32_t)(int32_t)(int8_t)(uint8_t)((*word >> (8u * place)) & 0xffu);
+#endif
 }
 
 /** S1 of a sum of two products. */

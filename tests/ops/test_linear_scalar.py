@@ -3,32 +3,21 @@
 
 from __future__ import annotations
 
-import tempfile
+import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcugen.boards import core_named
-from mcugen.emit.render import render
-from mcugen.emit.view import network_view
-from mcugen.emit.write import write_files
-from mcugen.errors import MissingToolError
 from mcugen.fixed_point import requantize_for
 from mcugen.ir.check import check
 from mcugen.ir.graph import Graph, Node, Shape
 from mcugen.ops.base import InputS8, Kernel, Target
 from mcugen.ops.linear import LinearS8
-from mcugen.plan.arena import plan_arena
-from mcugen.plan.choose import choose_kernels
-from mcugen.simulate.program import program_of
-from mcugen.verify.compare import compare
-from mcugen.verify.inputs import verification_inputs
-from mcugen.verify.target import TargetNetwork
 from tests.ops.harness import DEFAULT_QPARAMS, check_op
+from tests.ops.on_core import check_on_core
 
 M0PLUS = Target(core="cortex-m0plus", features=frozenset({"mul32"}))
 CORES = ("cortex-m0plus", "cortex-m3", "riscv32imc")
@@ -76,7 +65,7 @@ def side_by_side(seed: int) -> Graph:
     sizes = (13, 4, 9, 12, 3, 10, 8, 7, 6, 33, 2, 5)
     q = DEFAULT_QPARAMS
     nodes = [Node(name="y0", op=InputS8(), inputs=(), shape=(sizes[0],), qparams=q)]
-    for k, (in_ch, out_ch) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (in_ch, out_ch) in enumerate(itertools.pairwise(sizes)):
         op = linear(rng, in_ch, out_ch)
         name, source = f"y{k + 1}", f"y{k}"
         nodes.append(Node(name=name, op=op, inputs=(source,), shape=(out_ch,), qparams=q))
@@ -93,15 +82,4 @@ def side_by_side(seed: int) -> Graph:
 
 @pytest.mark.parametrize("name", CORES)
 def test_on_the_simulated_core(name: str) -> None:
-    core = core_named(name).core
-    graph = side_by_side(1)
-    layers = choose_kernels(graph, Target(core=core.name, features=core.features))
-    plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        write_files(folder, render(network_view(graph, layers, plan, 0, "")))
-        try:
-            with TargetNetwork(program_of(folder, graph), core) as network:
-                compare(graph, network, verification_inputs(graph, minimum=100))
-        except MissingToolError as error:
-            pytest.skip(str(error))
+    check_on_core(side_by_side(1), name, minimum=100)

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,24 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcugen.boards import core_named
-from mcugen.emit.render import render
-from mcugen.emit.view import network_view
-from mcugen.emit.write import write_files
-from mcugen.errors import MissingToolError
 from mcugen.fixed_point import requantize_for
 from mcugen.ir.check import check
 from mcugen.ir.graph import Graph, Node, Shape
 from mcugen.ops.base import InputS8, Kernel, Target
 from mcugen.ops.conv import ConvS8
 from mcugen.ops.window import Window
-from mcugen.plan.arena import plan_arena
-from mcugen.plan.choose import choose_kernels
-from mcugen.simulate.program import program_of
-from mcugen.verify.compare import compare
-from mcugen.verify.inputs import verification_inputs
-from mcugen.verify.target import TargetNetwork
 from tests.ops.harness import DEFAULT_QPARAMS, check_op
+from tests.ops.on_core import check_on_core
 
 M0PLUS = Target(core="cortex-m0plus", features=frozenset({"mul32"}))
 CORES = ("cortex-m0plus", "cortex-m3", "riscv32imc")
@@ -203,17 +191,5 @@ def side_by_side(seed: int) -> Graph:
 
 @pytest.mark.parametrize("name", CORES)
 def test_on_the_simulated_core(name: str) -> None:
-    core = core_named(name).core
-    target = Target(core=core.name, features=core.features)
     for seed in range(3):
-        graph = side_by_side(seed)
-        layers = choose_kernels(graph, target)
-        plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            write_files(folder, render(network_view(graph, layers, plan, 0, "")))
-            try:
-                with TargetNetwork(program_of(folder, graph), core) as network:
-                    compare(graph, network, verification_inputs(graph, minimum=24))
-            except MissingToolError as error:
-                pytest.skip(str(error))
+        check_on_core(side_by_side(seed), name)
