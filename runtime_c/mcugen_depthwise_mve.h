@@ -35,6 +35,7 @@ typedef struct {
     int32_t pad_value;
     int32_t square;            /* 2x2 outputs from one patch, else 4 in a row from one each */
     int32_t strip;             /* output columns of a strip */
+    int32_t copies;            /* where in the scratch rows are copied to, 0 if they are not */
     int32_t tap_mask;          /* which of the patch's bytes [4 columns, 4 rows] have a weight */
     const uint8_t *taps;       /* [16], and which one */
     const int8_t *weight;      /* [ch, kernel_h, kernel_w] */
@@ -203,86 +204,109 @@ static inline void mcugen_depthwise_mve_plain(const mcugen_depthwise_mve_s8_para
     }
 }
 
-/** One column of the patch: 16 channels of four pixels, interleaved. */
-static inline void mcugen_depthwise_mve_column(int8_t *patch, const int8_t *const *rows,
-                                               int32_t channels)
-{
-#if MCUGEN_HAS_MVE
-    const mve_pred16_t some = vctp8q((uint32_t)channels);
-    int8x16x4_t column;
+/** Where four rows of a patch come from, and how far their pixels are apart. */
+typedef struct {
+    const int8_t *place[MCUGEN_DEPTHWISE_MVE_ROWS];
+    int32_t step[MCUGEN_DEPTHWISE_MVE_ROWS];
+} mcugen_depthwise_mve_source_t;
 
-    column.val[0] = vldrbq_z_s8(rows[0], some);
-    column.val[1] = vldrbq_z_s8(rows[1], some);
-    column.val[2] = vldrbq_z_s8(rows[2], some);
-    column.val[3] = vldrbq_z_s8(rows[3], some);
-    vst4q_s8(patch, column);
+#if MCUGEN_HAS_MVE
+/** Columns of the patch: 16 channels of four pixels, interleaved. */
+static MCUGEN_NAKED void
+mcugen_depthwise_mve_columns(int8_t *patch MCUGEN_UNUSED,
+                             const mcugen_depthwise_mve_source_t *source MCUGEN_UNUSED,
+                             int32_t columns MCUGEN_UNUSED, int32_t channels MCUGEN_UNUSED)
+{
+    __asm__ __volatile__("push {r4-r11, lr}\n"
+                         "ldm r1, {r4-r11}\n"
+                         "vctp.8 r3\n"
+                         "wls lr, r2, 2f\n"
+                         "1:\n"
+                         "vpstttt\n"
+                         "vldrbt.u8 q0, [r4]\n"
+                         "vldrbt.u8 q1, [r5]\n"
+                         "vldrbt.u8 q2, [r6]\n"
+                         "vldrbt.u8 q3, [r7]\n"
+                         "add r4, r8\n"
+                         "add r5, r9\n"
+                         "vst40.8 {q0, q1, q2, q3}, [r0]\n"
+                         "vst41.8 {q0, q1, q2, q3}, [r0]\n"
+                         "add r6, r10\n"
+                         "add r7, r11\n"
+                         "vst42.8 {q0, q1, q2, q3}, [r0]\n"
+                         "vst43.8 {q0, q1, q2, q3}, [r0]!\n"
+                         "le lr, 1b\n"
+                         "2:\n"
+                         "pop {r4-r11, pc}\n");
+}
 #else
-    for (int32_t c = 0; c < channels; c++) {
-        for (int32_t i = 0; i < MCUGEN_DEPTHWISE_MVE_ROWS; i++) {
-            patch[(c * MCUGEN_DEPTHWISE_MVE_ROWS) + i] = rows[i][c];
+/** The same in plain C. */
+static inline void mcugen_depthwise_mve_columns(int8_t *patch,
+                                                const mcugen_depthwise_mve_source_t *source,
+                                                int32_t columns, int32_t channels)
+{
+    for (int32_t i = 0; i < MCUGEN_DEPTHWISE_MVE_ROWS; i++) {
+        for (int32_t x = 0; x < columns; x++) {
+            int8_t *column = &patch[x * MCUGEN_DEPTHWISE_MVE_COLUMN];
+            const int8_t *pixel = &source->place[i][x * source->step[i]];
+            for (int32_t c = 0; c < channels; c++) {
+                column[(c * MCUGEN_DEPTHWISE_MVE_ROWS) + i] = pixel[c];
+            }
         }
     }
-#endif
 }
+#endif
 
 /**
  * Lay out a patch.
  *
- * @param[in] input    First of the channels of the image.
+ * @param[in] rows     Four rows of the image; null for padding.
+ * @param[in] c        First of the channels.
  * @param[in] channels How many of them, up to 16.
- * @param[in] y        Row of the image, or above it, that is the first.
  * @param[in] x        Column of the image, or left of it, that is the first.
  * @param[in] columns  How many.
  * @param     patch    int8 [columns, 16, 4].
  * @param[in] padding  16 bytes.
  */
 static inline void mcugen_depthwise_mve_lay(const mcugen_depthwise_mve_s8_params_t *p,
-                                            const int8_t *input, int32_t channels, int32_t y,
+                                            const int8_t *const *rows, int32_t c, int32_t channels,
                                             int32_t x, int32_t columns, int8_t *patch,
                                             const int8_t *padding)
 {
-    const int8_t *const outside[MCUGEN_DEPTHWISE_MVE_ROWS] = {padding, padding, padding, padding};
-    const int8_t *rows[MCUGEN_DEPTHWISE_MVE_ROWS];
-    int32_t steps[MCUGEN_DEPTHWISE_MVE_ROWS];
+    const mcugen_depthwise_mve_source_t outside = {{padding, padding, padding, padding},
+                                                   {0, 0, 0, 0}};
+    mcugen_depthwise_mve_source_t source = outside;
     const int32_t first = (x < 0) ? 0 : x;
     const int32_t end = ((x + columns) < p->in_w) ? (x + columns) : p->in_w;
     const int32_t before = (first < (x + columns)) ? (first - x) : columns;
     const int32_t inside = (end > first) ? (end - first) : 0;
+    const int32_t behind = columns - before - inside;
 
     for (int32_t i = 0; i < MCUGEN_DEPTHWISE_MVE_ROWS; i++) {
-        rows[i] = padding;
-        steps[i] = 0;
-        if (((y + i) >= 0) && ((y + i) < p->in_h) && (inside > 0)) {
-            rows[i] = &input[(((y + i) * p->in_w) + first) * p->ch];
-            steps[i] = p->ch;
+        if ((rows[i] != NULL) && (inside > 0)) {
+            source.place[i] = &rows[i][(first * p->ch) + c];
+            source.step[i] = p->ch;
         }
     }
-    for (int32_t i = before; i > 0; i--) {
-        mcugen_depthwise_mve_column(patch, outside, channels);
-        patch += MCUGEN_DEPTHWISE_MVE_COLUMN;
+    if (before > 0) {
+        mcugen_depthwise_mve_columns(patch, &outside, before, channels);
+        patch += before * MCUGEN_DEPTHWISE_MVE_COLUMN;
     }
-    for (int32_t i = inside; i > 0; i--) {
-        mcugen_depthwise_mve_column(patch, rows, channels);
-        patch += MCUGEN_DEPTHWISE_MVE_COLUMN;
-        rows[0] += steps[0];
-        rows[1] += steps[1];
-        rows[2] += steps[2];
-        rows[3] += steps[3];
-    }
-    for (int32_t i = columns - before - inside; i > 0; i--) {
-        mcugen_depthwise_mve_column(patch, outside, channels);
-        patch += MCUGEN_DEPTHWISE_MVE_COLUMN;
+    mcugen_depthwise_mve_columns(patch, &source, inside, channels);
+    if (behind > 0) {
+        patch += inside * MCUGEN_DEPTHWISE_MVE_COLUMN;
+        mcugen_depthwise_mve_columns(patch, &outside, behind, channels);
     }
 }
 
 /** All channels of one strip: output rows y and, of squares, y + 1; columns from x on. */
 static inline void mcugen_depthwise_mve_strip(const mcugen_depthwise_mve_s8_params_t *p,
-                                              const int8_t *input, int8_t *output, int32_t y,
+                                              const int8_t *const *rows, int8_t *output, int32_t y,
                                               int32_t x, int8_t *scratch)
 {
     const int32_t left = p->out_w - x;
     const int32_t columns = (left < p->strip) ? left : p->strip;
-    const int32_t rows = ((p->square != 0) && ((y + 1) < p->out_h)) ? 2 : 1;
+    const int32_t out_rows = ((p->square != 0) && ((y + 1) < p->out_h)) ? 2 : 1;
     const int32_t at_once = (p->square != 0) ? 2 : 4;
     int8_t *const patch = &scratch[MCUGEN_VECTOR];
     mcugen_depthwise_mve_block_t block;
@@ -299,7 +323,7 @@ static inline void mcugen_depthwise_mve_strip(const mcugen_depthwise_mve_s8_para
     block.places[1] = p->ch;
     if (p->square != 0) {
         block.places[2] = p->out_w * p->ch;
-        block.mask = (rows == 2) ? 0xffffu : 0x00ffu;
+        block.mask = (out_rows == 2) ? 0xffffu : 0x00ffu;
         block.rest_mask = ((columns % 2) != 0) ? (block.mask & 0x0f0fu) : 0u;
     } else {
         block.places[2] = 2 * p->ch;
@@ -314,8 +338,7 @@ static inline void mcugen_depthwise_mve_strip(const mcugen_depthwise_mve_s8_para
         block.multiplier = &p->multiplier[c];
         block.shift = &p->shift[c];
         block.output = &output[(((y * p->out_w) + x) * p->ch) + c];
-        mcugen_depthwise_mve_lay(p, &input[c], block.channels, (y * p->stride_h) - p->pad_top,
-                                 (x * p->stride_w) - p->pad_left,
+        mcugen_depthwise_mve_lay(p, rows, c, block.channels, (x * p->stride_w) - p->pad_left,
                                  ((columns - 1) * p->stride_w) + p->kernel_w, patch, scratch);
 #if MCUGEN_HAS_MVE
         for (uint32_t i = 0; i < 4u; i++) {
@@ -331,10 +354,34 @@ static inline void mcugen_depthwise_mve_strip(const mcugen_depthwise_mve_s8_para
             mcugen_depthwise_mve_row(&block);
         }
 #else
-        for (int32_t row = 0; row < rows; row++) {
+        for (int32_t row = 0; row < out_rows; row++) {
             mcugen_depthwise_mve_plain(p, &block, row, columns);
         }
 #endif
+    }
+}
+
+/**
+ * Four rows of the image for output rows y and y + 1. The first three are read from copies, as the
+ * outputs may lie over them: each row is copied once, to the place of one that is done with.
+ */
+static inline void mcugen_depthwise_mve_copy_rows(const mcugen_depthwise_mve_s8_params_t *p,
+                                                  const int8_t *input, int32_t y, int8_t *copies,
+                                                  const int8_t **rows)
+{
+    const int32_t len = p->in_w * p->ch;
+
+    for (int32_t i = 0; i < MCUGEN_DEPTHWISE_MVE_ROWS; i++) {
+        const int32_t in_y = y - p->pad_top + i;
+        rows[i] = NULL;
+        if ((in_y >= 0) && (in_y < p->in_h)) {
+            const int8_t *row = &input[in_y * len];
+            int8_t *const copy = &copies[((y + i) % 3) * len];
+            if ((i < 3) && ((i > 0) || (y == 0))) {
+                mcugen_mve_copy(copy, row, len);
+            }
+            rows[i] = (i < 3) ? copy : row;
+        }
     }
 }
 
@@ -344,17 +391,27 @@ static inline void mcugen_depthwise_mve_strip(const mcugen_depthwise_mve_s8_para
  * @param[in]  p       Geometry, weights and requantization.
  * @param[in]  input   int8 [in_h, in_w, ch].
  * @param[out] output  int8 [out_h, out_w, ch].
- * @param      scratch 16 bytes of padding, then the patch of a strip.
+ * @param      scratch 16 bytes of padding, the patch of a strip, and three rows of the image if
+ *                     they are copied.
  */
 MCUGEN_KERNEL void mcugen_depthwise_mve_s8(const mcugen_depthwise_mve_s8_params_t *p,
                                            const int8_t *input, int8_t *output, int8_t *scratch)
 {
-    const int32_t rows = (p->square != 0) ? 2 : 1;
+    const int8_t *rows[MCUGEN_DEPTHWISE_MVE_ROWS];
 
     mcugen_mve_fill(scratch, p->pad_value, MCUGEN_VECTOR);
-    for (int32_t y = 0; y < p->out_h; y += rows) {
+    for (int32_t y = 0; y < p->out_h; y += (p->square != 0) ? 2 : 1) {
+        if (p->copies != 0) {
+            mcugen_depthwise_mve_copy_rows(p, input, y, &scratch[p->copies], rows);
+        } else {
+            for (int32_t i = 0; i < MCUGEN_DEPTHWISE_MVE_ROWS; i++) {
+                const int32_t in_y = (y * p->stride_h) - p->pad_top + i;
+                const int32_t there = ((in_y >= 0) && (in_y < p->in_h)) ? 1 : 0;
+                rows[i] = (there != 0) ? &input[in_y * p->in_w * p->ch] : NULL;
+            }
+        }
         for (int32_t x = 0; x < p->out_w; x += p->strip) {
-            mcugen_depthwise_mve_strip(p, input, output, y, x, scratch);
+            mcugen_depthwise_mve_strip(p, rows, output, y, x, scratch);
         }
     }
 }

@@ -103,12 +103,17 @@ static inline void mcugen_mve_fill(int8_t *target, int32_t value, int32_t len)
 static inline void mcugen_mve_copy(int8_t *target, const int8_t *source, int32_t len)
 {
 #if MCUGEN_HAS_MVE
-    for (; len > 0; len -= MCUGEN_VECTOR) {
-        const mve_pred16_t some = vctp8q((uint32_t)len);
-        vstrbq_p_s8(target, vldrbq_z_s8(source, some), some);
-        source += MCUGEN_VECTOR;
-        target += MCUGEN_VECTOR;
-    }
+    int8x16_t values;
+
+    __asm__ __volatile__("wlstp.8 lr, %[len], 2f\n"
+                         "1:\n"
+                         "vldrb.8 %q[values], [%[source]], #16\n"
+                         "vstrb.8 %q[values], [%[target]], #16\n"
+                         "letp lr, 1b\n"
+                         "2:\n"
+                         : [values] "=&w"(values), [source] "+r"(source), [target] "+r"(target)
+                         : [len] "r"(len)
+                         : "lr", "memory");
 #else
     for (int32_t i = 0; i < len; i++) {
         target[i] = source[i];

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 PATCH = 4  # rows and columns of a patch: MCUGEN_DEPTHWISE_MVE_ROWS
 COLUMN_LEN = mve.VECTOR * PATCH  # bytes: MCUGEN_DEPTHWISE_MVE_COLUMN
-MAX_COLUMNS = 16  # of the patch of a strip, which with its 1 KiB hardly adds to the arena
+MAX_COLUMNS = 16  # of the patch of a strip: images of few channels are large, and the peak there
+MAX_COPIED_COLUMNS = 32
+COPIED_ROWS = 3
 LARGEST_SHIFT = 55  # with a larger one the zero point would leave 32 bits
 
 
@@ -43,6 +45,14 @@ class Geometry:
         return fits and min(self.out_h, self.out_w) > 1
 
     @property
+    def copied(self) -> bool:
+        """Rows are copied, so that the output may lie upon the input.
+
+        Up to 16 channels are laid into the patch at once, which is nearly as good.
+        """
+        return self.square and self.ch > mve.VECTOR
+
+    @property
     def rows(self) -> int:
         """Output rows of a strip."""
         return 2 if self.square else 1
@@ -51,7 +61,9 @@ class Geometry:
     def strip(self) -> int:
         """Output columns of a strip, whole patches of input columns."""
         if self.square:
-            return min(MAX_COLUMNS - 2, mve.round_up(self.out_w, 2))
+            columns = MAX_COPIED_COLUMNS if self.copied else MAX_COLUMNS
+            strips = -(-self.out_w // (columns - 2))
+            return mve.round_up(-(-self.out_w // strips), 2)
         return min((MAX_COLUMNS - PATCH) // self.window.stride[1] + 1, self.out_w)
 
     @property
@@ -62,9 +74,14 @@ class Geometry:
         return (self.strip - 1) * self.window.stride[1] + PATCH
 
     @property
-    def scratch_bytes(self) -> int:
-        """A vector of padding and the patch."""
+    def copies_place(self) -> int:
+        """Where in the scratch rows are copied to: behind a vector of padding and the patch."""
         return mve.VECTOR + self.patch_columns * COLUMN_LEN
+
+    @property
+    def scratch_bytes(self) -> int:
+        """All that the kernel needs while it runs."""
+        return self.copies_place + int(self.copied) * COPIED_ROWS * self.in_w * self.ch
 
 
 def depthwise_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> tuple[Kernel, ...]:
@@ -117,6 +134,7 @@ def _kernel(of: Geometry, op: ConvS8) -> Kernel:
             ("pad_value", op.pad_value),
             ("square", int(of.square)),
             ("strip", of.strip),
+            ("copies", of.copies_place if of.copied else 0),
             ("tap_mask", tap_mask),
             *((table.suffix, table.suffix) for table in tables),
             ("zero_point", op.requantize.zero_point),
@@ -133,8 +151,16 @@ def _kernel(of: Geometry, op: ConvS8) -> Kernel:
 
 
 def distance(of: Geometry) -> int:
-    """See `Overlap`. Sixteen channels of a strip are read before they are stored."""
+    """See `Overlap`. Sixteen channels of a strip are read before they are stored.
+
+    Where rows are copied, all but the last are before any output is stored.
+    """
     stride_h, stride_w = of.window.stride
+    if of.copied:
+        tops = np.arange(0, of.out_h, of.rows)
+        last_read = np.clip(tops - of.window.pads[0] + COPIED_ROWS, 0, of.in_h)
+        written = np.minimum(tops + of.rows, of.out_h) * of.out_w
+        return forward_distance(written * of.ch, last_read * of.in_w * of.ch)
     rows = np.arange(0, of.out_h, of.rows)[:, None]
     starts = np.arange(0, of.out_w, of.strip)
     tops = np.clip(rows * stride_h - of.window.pads[0], 0, of.in_h)
