@@ -66,16 +66,6 @@ typedef struct {
     const int32_t *bias[2]; /* of each pixel, null where it is in `packed` */
 } mcugen_dsp_block_t;
 
-/** Fill words with one value; `target` is aligned to 4, `len` a multiple of that. */
-static inline void mcugen_dsp_fill(int8_t *target, int32_t value, int32_t len)
-{
-    uint32_t *words = (uint32_t *)(void *)target;
-
-    for (int32_t i = 0; i < (len / 4); i++) {
-        words[i] = 0x01010101u * ((uint32_t)value & 0xffu);
-    }
-}
-
 /** Pairs that a row of `len` values makes. */
 static inline int32_t mcugen_dsp_pairs(int32_t len)
 {
@@ -334,33 +324,7 @@ static MCUGEN_NAKED void mcugen_dsp_block(const mcugen_dsp_block_t *block MCUGEN
                                              : "memory");
 }
 
-/** A word that need not be aligned. */
-typedef struct {
-    uint32_t word;
-} __attribute__((packed, may_alias)) mcugen_dsp_bytes_t;
-
-/** Copy bytes, by words as long as there are four. */
-static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
-{
-    int32_t i = 0;
-
-    for (; (i + 4) <= len; i += 4) {
-        ((mcugen_dsp_bytes_t *)(void *)&target[i])->word =
-            ((const mcugen_dsp_bytes_t *)(const void *)&source[i])->word;
-    }
-    for (; i < len; i++) {
-        target[i] = source[i];
-    }
-}
-
 #else /* the same in C, to the bit */
-
-static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
-{
-    for (int32_t i = 0; i < len; i++) {
-        target[i] = source[i];
-    }
-}
 
 /** One row of one pixel; its columns start at `columns` and go on four further. */
 static inline void mcugen_dsp_expand_row(const int8_t *values, int32_t len, int16_t *columns)

@@ -68,10 +68,10 @@ static inline int32_t mcugen_dsp_half(uint32_t word, int32_t upper)
 static inline int8_t mcugen_dsp_requantize(int32_t acc, int32_t multiplier, uint32_t shift,
                                            int32_t rounding)
 {
-    const int64_t sum =
-        ((int64_t)acc * multiplier) + ((int64_t)rounding * ((int64_t)1 << (32u + shift)));
+    const int32_t high = (int32_t)(((int64_t)acc * multiplier) >> 32);
+    const int32_t sum = high + (rounding * ((int32_t)1 << shift));
 
-    return (int8_t)mcugen_clamp((int32_t)(sum >> (33u + shift)), INT8_MIN, INT8_MAX);
+    return (int8_t)mcugen_clamp(mcugen_asr32(sum, (int32_t)shift + 1), INT8_MIN, INT8_MAX);
 }
 
 /** Narrow saturated values to [low, high], where that is less than int8. */
@@ -85,7 +85,78 @@ static inline void mcugen_dsp_clamp(int8_t *values, int32_t len, int32_t low, in
     }
 }
 
+/** Fill words with one value; `target` is aligned to 4, `len` a multiple of that. */
+static inline void mcugen_dsp_fill(int8_t *target, int32_t value, int32_t len)
+{
+    uint32_t *words = (uint32_t *)(void *)target;
+
+    for (int32_t i = 0; i < (len / 4); i++) {
+        words[i] = 0x01010101u * ((uint32_t)value & 0xffu);
+    }
+}
+
 #if defined(__ARM_FEATURE_DSP)
+
+/** A word that need not be aligned. */
+typedef struct {
+    uint32_t word;
+} __attribute__((packed, may_alias)) mcugen_dsp_bytes_t;
+
+/** Copy bytes, by words as long as there are four. */
+static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
+{
+    int32_t i = 0;
+
+    for (; (i + 4) <= len; i += 4) {
+        ((mcugen_dsp_bytes_t *)(void *)&target[i])->word =
+            ((const mcugen_dsp_bytes_t *)(const void *)&source[i])->word;
+    }
+    for (; i < len; i++) {
+        target[i] = source[i];
+    }
+}
+
+/** Four int8 values, which need not be aligned. */
+static inline uint32_t mcugen_dsp_load(const int8_t *values)
+{
+    return ((const mcugen_dsp_bytes_t *)(const void *)values)->word;
+}
+
+/** The first and the third of four int8 values, as int16. */
+static inline uint32_t mcugen_dsp_even(uint32_t word)
+{
+    uint32_t pair;
+
+    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
+    return pair;
+}
+
+/** The second and the fourth. */
+static inline uint32_t mcugen_dsp_odd(uint32_t word)
+{
+    uint32_t pair;
+
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
+    return pair;
+}
+
+/** Sums of the halves of two words. */
+static inline uint32_t mcugen_dsp_add16(uint32_t a, uint32_t b)
+{
+    uint32_t sum;
+
+    __asm__("sadd16 %0, %1, %2" : "=r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
+
+/** Differences of the halves of two words. */
+static inline uint32_t mcugen_dsp_sub16(uint32_t a, uint32_t b)
+{
+    uint32_t difference;
+
+    __asm__("ssub16 %0, %1, %2" : "=r"(difference) : "r"(a), "r"(b));
+    return difference;
+}
 
 /* The outputs of four channels, in one word. */
 #define MCUGEN_DSP_SATURATE(a, b, c, d)                                                            \
@@ -97,7 +168,52 @@ static inline void mcugen_dsp_clamp(int8_t *values, int32_t len, int32_t low, in
     "bfi " a ", " c ", #16, #8\n"                                                                  \
     "bfi " a ", " d ", #24, #8\n"
 
-#else /* what the assembly of the kernels does with a quad, in C */
+#else /* what the assembly of the kernels does, in C */
+
+static inline void mcugen_dsp_copy(int8_t *target, const int8_t *source, int32_t len)
+{
+    for (int32_t i = 0; i < len; i++) {
+        target[i] = source[i];
+    }
+}
+
+static inline uint32_t mcugen_dsp_join(int32_t lower, int32_t upper)
+{
+    return ((uint32_t)lower & 0xffffu) | ((uint32_t)upper << 16);
+}
+
+static inline uint32_t mcugen_dsp_load(const int8_t *values)
+{
+    uint32_t word = 0;
+
+    for (uint32_t i = 0; i < 4u; i++) {
+        word |= ((uint32_t)values[i] & 0xffu) << (8u * i);
+    }
+    return word;
+}
+
+static inline uint32_t mcugen_dsp_even(uint32_t word)
+{
+    return mcugen_dsp_join(mcugen_dsp_first((int32_t)(word & 0xffu)),
+                           mcugen_dsp_first((int32_t)((word >> 16) & 0xffu)));
+}
+
+static inline uint32_t mcugen_dsp_odd(uint32_t word)
+{
+    return mcugen_dsp_even(word >> 8);
+}
+
+static inline uint32_t mcugen_dsp_add16(uint32_t a, uint32_t b)
+{
+    return mcugen_dsp_join(mcugen_dsp_half(a, 0) + mcugen_dsp_half(b, 0),
+                           mcugen_dsp_half(a, 1) + mcugen_dsp_half(b, 1));
+}
+
+static inline uint32_t mcugen_dsp_sub16(uint32_t a, uint32_t b)
+{
+    return mcugen_dsp_join(mcugen_dsp_half(a, 0) - mcugen_dsp_half(b, 0),
+                           mcugen_dsp_half(a, 1) - mcugen_dsp_half(b, 1));
+}
 
 /** Accumulators of a quad from its biases, which are mixed like the weights. */
 static inline void mcugen_dsp_unmix(const int32_t *bias, int32_t acc[MCUGEN_DSP_QUAD])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import conv_dsp, conv_mve, dsp, mve
+from mcugen.ops import conv_dsp, conv_mve, dsp, mve, winograd_dsp
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -238,6 +238,8 @@ class ConvS8(IntOp):
             found += conv_mve.conv_kernels(self, inputs, output)
         if dsp.serves(target, self.requantize):
             found += conv_dsp.conv_kernels(self, inputs, output)
+            if target.optimize == "speed":
+                found += winograd_dsp.winograd_kernels(self, inputs, output)
         if is_scalar(target):
             found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]
             fast = depthwise_pair_kernels if self.depthwise else conv_pair_kernels

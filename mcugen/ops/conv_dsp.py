@@ -11,7 +11,7 @@ import numpy as np
 from mcugen.fixed_point import Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall
-from mcugen.ops.dsp import QUAD, Quads, pack_quads, pair_order
+from mcugen.ops.dsp import QUAD, Fields, Quads, clamp_fields, pack_quads, pair_order
 from mcugen.ops.overlap import window_overlap
 from mcugen.ops.weights import bias_classes
 from mcugen.ops.window import Window, as_image
@@ -19,7 +19,6 @@ from mcugen.ops.window import Window, as_image
 if TYPE_CHECKING:
     from mcugen.ops.conv import ConvS8
 
-Fields = tuple[tuple[str, int | str | None], ...]
 Image = tuple[int, int, int]
 SIZES = ("in_h", "in_w", "in_ch", "out_h", "out_w", "out_ch")
 HEADER = "mcugen_conv_dsp.h"
@@ -116,15 +115,6 @@ def packed_table(quads: Quads) -> ConstTable:
     """The layer's data in the kernel's order."""
     axes = "[out_ch / 4][4 bias, weight pairs, 4 multiplier, shift]"
     return ConstTable(suffix="packed", values=quads.packed, comment=axes)
-
-
-def clamp_fields(requantize: Requantize) -> Fields:
-    """What `packed` does not hold of a requantization."""
-    return (
-        ("zero_point", requantize.zero_point),
-        ("low", requantize.low),
-        ("high", requantize.high),
-    )
 
 
 def _columns_bytes(quads: Quads) -> int:

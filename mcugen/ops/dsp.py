@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mcugen.fixed_point import INT32_MAX, IntArray, Requantize
 from mcugen.ops.base import Target
 
+Fields = tuple[tuple[str, int | str | None], ...]
 QUAD = 4  # output channels that are computed at once
 MIXED = 256  # what the second of two channels that share a word is multiplied by
 _HIGH_WORD = 33  # shift that keeps the high word of the product, and one bit of it for rounding
@@ -32,6 +33,15 @@ class Quads:
 def serves(target: Target, requantize: Requantize) -> bool:
     """The target has the instructions, and the layer the rounding, of these kernels."""
     return "dsp" in target.features and requantize.mode == "single"
+
+
+def clamp_fields(requantize: Requantize) -> Fields:
+    """What `packed` does not hold of a requantization."""
+    return (
+        ("zero_point", requantize.zero_point),
+        ("low", requantize.low),
+        ("high", requantize.high),
+    )
 
 
 def pair_order(length: int, rows: int = 1) -> IntArray:
@@ -58,7 +68,8 @@ def pack_quads(
     rows = np.pad(weight.astype(np.int64), ((0, missing), (0, 1)))
     pairs = rows[:, order]  # -1 takes the zero that was appended
     field = np.pad(bias, ((0, 0),) * (bias.ndim - 1) + ((0, missing),))
-    scale = _high_word_scale(rows, field, requantize, missing)
+    mixed_by = np.where(np.arange(len(rows)) % 2 == 1, MIXED, 1)
+    scale = high_word_scale(accumulator_bound(rows, field), mixed_by, requantize)
     if scale is None:
         return None
     multiplier, shift = scale
@@ -89,27 +100,35 @@ def _words(values: IntArray) -> NDArray[np.uint32]:
     return (values & 0xFFFFFFFF).astype(np.uint32)
 
 
-def _high_word_scale(
-    rows: IntArray, bias: IntArray, requantize: Requantize, missing: int
-) -> tuple[IntArray, IntArray] | None:
-    """Multipliers and shifts of the high word, less one: int64 [quads * 4] each.
+def accumulator_bound(rows: IntArray, bias: IntArray) -> IntArray:
+    """Largest |bias + sum w * x| of any int8 input: int64 [C].
 
-    None where an accumulator or the high word could leave its range, or where a factor is so
-    large that the high word would lose bits of it.
+    rows: int64 [C, values]; bias: int64 [..., C].
     """
-    out_ch = len(rows) - missing
-    multiplier = np.pad(np.broadcast_to(requantize.multiplier, out_ch), (0, missing))
-    shift = np.pad(np.broadcast_to(requantize.shift, out_ch), (0, missing), constant_values=62)
-    bound = 128 * np.abs(rows).sum(axis=1) + np.abs(bias).reshape(-1, len(rows)).max(axis=0)
-    # what rounds to zero whatever the input is needs no more than a factor of zero
-    silent = np.array(
-        [
-            int(b) * int(m) < 1 << (int(t) - 1)
-            for b, m, t in zip(bound, multiplier, shift, strict=True)
-        ]
+    most: IntArray = 128 * np.abs(rows).sum(axis=1) + np.abs(bias).reshape(-1, len(rows)).max(
+        axis=0
     )
-    factor = np.where(np.arange(len(rows)) % 2 == 1, MIXED, 1)
-    drop = np.where(silent, 0, shift + np.where(factor == MIXED, 8, 0) - _HIGH_WORD)
+    return most
+
+
+def high_word_scale(
+    bound: IntArray, factor: IntArray, requantize: Requantize
+) -> tuple[IntArray, IntArray] | None:
+    """Multipliers and shifts of the high word, less one, for accumulators times `factor`.
+
+    bound: int64 [C], their largest absolute values; factor: int64 [C], powers of two. There may be
+    more channels than `requantize` has, for filling up. Two arrays int64 [C], None where an
+    accumulator or a high word could leave int32, or where the high word would lose bits.
+    """
+    given = max(requantize.multiplier.size, 1)
+    missing = len(bound) - given if given > 1 else 0
+    own = len(bound) - missing
+    multiplier = np.pad(np.broadcast_to(requantize.multiplier, own), (0, missing))
+    shift = np.pad(np.broadcast_to(requantize.shift, own), (0, missing), constant_values=62)
+    # what rounds to zero whatever the input is needs no more than a factor of zero
+    pairs = zip(bound.tolist(), multiplier.tolist(), shift.tolist(), strict=True)
+    silent = np.array([b * m < 1 << (t - 1) for b, m, t in pairs])
+    drop = np.where(silent, 0, shift + np.log2(factor).astype(np.int64) - _HIGH_WORD)
     multiplier = np.where(silent, 0, multiplier)
     rounding = abs(2 * requantize.zero_point + 1) << np.clip(drop, 0, 31)
     high = (bound * factor >> 1) + 1 + rounding

@@ -11,8 +11,8 @@ import numpy as np
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import Kernel, KernelCall
-from mcugen.ops.conv_dsp import clamp_fields, packed_table, rows_kernel
-from mcugen.ops.dsp import QUAD, Quads, pack_quads, pair_order
+from mcugen.ops.conv_dsp import packed_table, rows_kernel
+from mcugen.ops.dsp import QUAD, Quads, clamp_fields, pack_quads, pair_order
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8

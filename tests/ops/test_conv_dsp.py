@@ -26,7 +26,7 @@ from mcugen.ops.base import InputS8, IntOp, Kernel, Target
 from mcugen.ops.conv import ConvS8
 from mcugen.ops.dsp import pack_quads, pair_order
 from mcugen.ops.linear import LinearS8
-from mcugen.ops.window import Window
+from mcugen.ops.window import Pads, Window
 from mcugen.plan.arena import plan_arena
 from mcugen.plan.choose import choose_kernels
 from mcugen.simulate.program import program_of
@@ -36,6 +36,7 @@ from mcugen.verify.target import TargetNetwork
 from tests.ops.harness import DEFAULT_QPARAMS, check_op
 
 DSP = Target(core="cortex-m4", features=frozenset({"dsp"}))
+SPEED = Target(core="cortex-m4", features=frozenset({"dsp"}), optimize="speed")
 Case = tuple[IntOp, Shape, Shape]
 
 
@@ -50,6 +51,19 @@ class DspConv(ConvS8):
         """None but those."""
         found = super().implementations(inputs, output, target)
         return tuple(kernel for kernel in found if kernel.variant.startswith("dsp_4"))
+
+
+class WinogradConv(ConvS8):
+    """A convolution that must be computed by minimal filtering."""
+
+    __slots__ = ()
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """None but that."""
+        found = super().implementations(inputs, output, target)
+        return tuple(kernel for kernel in found if kernel.variant == "dsp_winograd")
 
 
 class DspLinear(LinearS8):
@@ -121,6 +135,55 @@ def test_any_linear_layer(rows: int, in_ch: int, out_ch: int, seed: int) -> None
     check_op(op, (shapes[0],), shapes[1], target=DSP, minimum=20)
 
 
+def winograd(seed: int, channels: tuple[int, int], size: tuple[int, int], pads: Pads) -> Case:
+    rng = np.random.default_rng(seed)
+    numbers = layer(rng, (channels[1], 3, 3, channels[0]), [(-128, 127), (-9, 70)][seed % 2])
+    window = Window(kernel=(3, 3), pads=pads)
+    op = WinogradConv(**numbers, window=window, groups=1, pad_value=int(rng.integers(-128, 128)))
+    return op, (*size, channels[0]), (*window.output_size(size), channels[1])
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.tuples(st.sampled_from([16, 32]), st.sampled_from([4, 12])),
+    st.tuples(st.integers(3, 8), st.integers(3, 9)),
+    st.tuples(*[st.integers(0, 2)] * 4),
+    st.integers(0, 99),
+)
+def test_any_minimal_filtering(
+    channels: tuple[int, int], size: tuple[int, int], pads: Pads, seed: int
+) -> None:
+    op, source, output = winograd(seed, channels, size, pads)
+    check_op(op, (source,), output, target=SPEED, minimum=20)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"window": Window(kernel=(3, 3), stride=(1, 2))},
+        {"window": Window(kernel=(3, 3), dilation=(2, 1))},
+        {"bias": np.zeros((3, 4, 4), np.int64)},
+        {"bias": np.full(4, 2**29)},
+    ],
+)
+def test_what_minimal_filtering_cannot_do(change: dict[str, Any]) -> None:
+    op, source, output = winograd(0, (16, 4), (5, 6), (0, 0, 0, 0))
+    assert len(op.implementations((source,), output, SPEED)) == 1
+    assert op.implementations((source,), output, DSP) == ()
+    assert replace(op, **change).implementations((source,), output, SPEED) == ()  # type: ignore[type-var]
+
+
+def test_tiles_go_over_what_was_read() -> None:
+    """Without padding, 4x6 pixels to 2x4: one group, so nothing is read after it has written."""
+    op, source, output = winograd(0, (16, 4), (4, 6), (0, 0, 0, 0))
+    (kernel,) = op.implementations((source,), output, SPEED)
+    assert kernel.overlaps[0].distance == 2 * 4 * 4 - 4 * 6 * 16
+    op, source, output = winograd(0, (16, 16), (4, 8), (1, 1, 1, 1))
+    (kernel,) = op.implementations((source,), output, SPEED)
+    # the third group writes up to (3, 4) while the fourth still reads (1, 3) and on
+    assert kernel.overlaps[0].distance == ((3 * 8 + 4) - (8 + 3)) * 16
+
+
 def placed_bias(bias: str) -> ConvS8:
     rng = np.random.default_rng(0)
     op = conv(0, (5, 6), Window(kernel=(1, 1)))
@@ -180,7 +243,7 @@ def tightest_distance(
         reads.append([(i * w + j) * c for i, j in taps if 0 <= i < h and 0 <= j < w])
     steps = (*range(2, len(reads), 2), len(reads))
     firsts = [min((k for later in reads[n:] for k in later), default=h * w * c) for n in steps]
-    return max(n * out_ch - first for n, first in zip(steps, firsts, strict=True))
+    return int(max(n * out_ch - first for n, first in zip(steps, firsts, strict=True)))
 
 
 @pytest.mark.parametrize("channels", [(8, 8), (8, 4), (3, 8)])
@@ -241,6 +304,8 @@ def target_cases() -> list[Case]:
         ):
             op = conv(seed, (in_ch, 3 + seed), window, (-128, 127) if seed else (-9, 70))
             cases.append((op, (5, 6, in_ch), (*window.output_size((5, 6)), 3 + seed)))
+    for channels, size in [((16, 4), (5, 7)), ((32, 8), (6, 4)), ((48, 4), (3, 5))]:
+        cases.append(winograd(channels[0], channels, size, (1, 1, 1, 1)))
     cases += [(placed_bias(bias), (4, 7, 5), (4, 7, 6)) for bias in ("rows", "everywhere")]
     return cases
 
@@ -249,7 +314,7 @@ def target_cases() -> list[Case]:
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m33"])
 def test_the_assembly_does_what_the_c_does(core: str) -> None:
     graph = network_of(target_cases())
-    layers = choose_kernels(graph, DSP)
+    layers = choose_kernels(graph, SPEED)
     plan = plan_arena(graph, {each.node.name: each.kernel for each in layers})
     inputs = verification_inputs(graph, minimum=12)
     with tempfile.TemporaryDirectory() as temporary:
