@@ -267,34 +267,90 @@ static inline void mcugen_conv_mve_tile(const mcugen_conv_mve_s8_params_t *p,
 #endif
 }
 
-/** Lay one row of the input, or padding, into the columns: pixel i at target[i * step]. */
+/** How one row of the input is laid into the columns; assembly knows the places of the members. */
+typedef struct {
+    int32_t len;           /* 0: bytes that are moved at once, up to 16 */
+    int32_t rest;          /* 4: bytes of one move more, 0 for none */
+    int32_t source_step;   /* 8: bytes from one move to the next */
+    int32_t target_step;   /* 12 */
+    const uint8_t *places; /* 16: [16], of narrow pixels; unused for wide ones */
+} mcugen_conv_mve_moves_t;
+
+#if MCUGEN_HAS_MVE
+/** Move up to 16 channels of each pixel. */
+static MCUGEN_NAKED void mcugen_conv_mve_move(int8_t *target MCUGEN_UNUSED,
+                                              const int8_t *source MCUGEN_UNUSED,
+                                              int32_t count MCUGEN_UNUSED,
+                                              const mcugen_conv_mve_moves_t *moves MCUGEN_UNUSED)
+{
+    __asm__ __volatile__("push {r4, lr}\n"
+                         "ldr r4, [r3]\n"
+                         "vctp.8 r4\n"
+                         "ldr r4, [r3, #12]\n"
+                         "ldr r3, [r3, #8]\n"
+                         "wls lr, r2, 2f\n"
+                         "1:\n"
+                         "vpstt\n"
+                         "vldrbt.u8 q0, [r1]\n"
+                         "vstrbt.8 q0, [r0]\n"
+                         "add r1, r3\n"
+                         "add r0, r4\n"
+                         "le lr, 1b\n"
+                         "2:\n"
+                         "pop {r4, pc}\n");
+}
+
+/** Spread several narrow pixels at once to their columns. */
+static MCUGEN_NAKED void mcugen_conv_mve_spread(int8_t *target MCUGEN_UNUSED,
+                                                const int8_t *source MCUGEN_UNUSED,
+                                                int32_t count MCUGEN_UNUSED,
+                                                const mcugen_conv_mve_moves_t *moves MCUGEN_UNUSED)
+{
+    __asm__ __volatile__("push {r4-r6, lr}\n"
+                         "ldm r3, {r3-r6, r12}\n"
+                         "vldrb.8 q1, [r12]\n"
+                         "vctp.8 r3\n"
+                         "wls lr, r2, 2f\n"
+                         "1:\n"
+                         "vpstt\n"
+                         "vldrbt.u8 q0, [r1]\n"
+                         "vstrbt.8 q0, [r0, q1]\n"
+                         "add r1, r5\n"
+                         "add r0, r6\n"
+                         "le lr, 1b\n"
+                         "2:\n"
+                         "vctp.8 r4\n"
+                         "vpstt\n"
+                         "vldrbt.u8 q0, [r1]\n"
+                         "vstrbt.8 q0, [r0, q1]\n"
+                         "pop {r4-r6, pc}\n");
+}
+#endif
+
+/** Lay one row of the input into the columns: pixel i at target[i * step]. */
 static inline void mcugen_conv_mve_lay_row(const mcugen_conv_mve_s8_params_t *p, const int8_t *row,
                                            int8_t *target, int32_t pixels, int32_t step)
 {
 #if MCUGEN_HAS_MVE
     const int32_t ch = p->in_ch;
+    mcugen_conv_mve_moves_t moves;
 
+    moves.places = p->spread;
     if (p->spread != NULL) {
-        /* several narrow pixels at once */
         const int32_t once = MCUGEN_VECTOR / ch;
-        const uint8x16_t places = vldrbq_u8(p->spread);
-        for (int32_t left = pixels * ch; left > 0; left -= once * ch) {
-            const mve_pred16_t some = vctp8q((uint32_t)((left < (once * ch)) ? left : (once * ch)));
-            vstrbq_scatter_offset_p_s8(target, places, vldrbq_z_s8(row, some), some);
-            row += once * ch;
-            target += once * step;
-        }
+        moves.len = once * ch;
+        moves.rest = (pixels % once) * ch;
+        moves.source_step = moves.len;
+        moves.target_step = once * step;
+        mcugen_conv_mve_spread(target, row, pixels / once, &moves);
         return;
     }
+    moves.rest = 0;
+    moves.source_step = ch;
+    moves.target_step = step;
     for (int32_t c = 0; c < ch; c += MCUGEN_VECTOR) {
-        const mve_pred16_t some = vctp8q((uint32_t)(ch - c));
-        const int8_t *source = &row[c];
-        int8_t *place = &target[c];
-        for (int32_t i = pixels; i > 0; i--) {
-            vstrbq_p_s8(place, vldrbq_z_s8(source, some), some);
-            source += ch;
-            place += step;
-        }
+        moves.len = ch - c;
+        mcugen_conv_mve_move(&target[c], &row[c], pixels, &moves);
     }
 #else
     for (int32_t i = 0; i < pixels; i++) {
@@ -309,7 +365,8 @@ static inline void mcugen_conv_mve_lay(const mcugen_conv_mve_s8_params_t *p, con
 {
     const int32_t step = p->kernel_h * p->in_ch;
     const int32_t span = ((p->out_w - 1) * p->stride_w) + p->kernel_w - p->pad_left;
-    const int32_t pixels = (span < p->in_w) ? span : p->in_w;
+    const int32_t most = (span < p->in_w) ? span : p->in_w;
+    const int32_t pixels = (most > 0) ? most : 0;
     int8_t *target = &columns[p->pad_left * step];
 
     for (int32_t i = 0; i < p->kernel_h; i++) {

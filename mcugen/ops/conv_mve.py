@@ -202,6 +202,17 @@ def distance(of: Geometry, tile: int) -> int:
 
 
 def instructions(of: Geometry) -> float:
-    """Executed instructions of the kernel."""
-    tile = 31.0 + 24.0 * of.steps  # per four channels
-    return of.tiles * (of.fours * (tile + 25.0) + 60.0)
+    """Executed instructions of the kernel, as counted on the simulated core."""
+    sums = {1: 38.0, 2: 54.0}.get(of.steps, 32.0 + 24.0 * of.steps)
+    computed = of.tiles * (of.fours * (sums + 24.0) + 70.0)
+    return 60.0 + computed + (0.0 if of.direct else of.out_h * _laying(of))
+
+
+def _laying(of: Geometry) -> float:
+    """Instructions for the columns of one row of windows."""
+    pixels = min(of.in_w, of.columns - of.window.pads[1])
+    if of.once > 1:
+        row = 45.0 + 6.0 * (pixels // of.once)
+    else:
+        row = 20.0 + -(-of.in_ch // mve.VECTOR) * (20.0 + 6.0 * pixels)
+    return 30.0 + of.window.kernel[0] * row

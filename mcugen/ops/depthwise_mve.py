@@ -175,10 +175,14 @@ def distance(of: Geometry) -> int:
 
 
 def instructions(of: Geometry) -> float:
-    """Executed instructions of the kernel."""
-    strips = -(-of.out_h // of.rows) * -(-of.out_w // of.strip)
-    pixels = of.out_w / -(-of.out_w // of.strip)
-    steps = -(-pixels // 2) * 16.0 if of.square else -(-pixels // PATCH) * 23.0
+    """Executed instructions of the kernel, as counted on the simulated core."""
+    strips = -(-of.out_w // of.strip)
+    pixels = of.out_w / strips
+    at_once = 2 if of.square else PATCH
+    steps = -(-pixels // at_once) * (16.0 if of.square else 23.0)
+    rest = 6.0 if of.out_w % at_once else 0.0
     columns = (pixels - 1) * of.window.stride[1] + of.window.kernel[1]
-    blocks = -(-of.ch // mve.VECTOR)
-    return strips * (of.ch * (42.0 + steps) + blocks * (90.0 + 16.0 * columns) + 60.0)
+    laid = -(-of.ch // mve.VECTOR) * (100.0 + 14.0 * columns)
+    copied = of.rows * (20.0 + of.in_w * of.ch * 3.0 / mve.VECTOR) if of.copied else 0.0
+    group = strips * (of.ch * (42.0 + steps + rest) + laid + 60.0) + copied
+    return 40.0 + -(-of.out_h // of.rows) * group
