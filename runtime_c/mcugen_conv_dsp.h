@@ -44,6 +44,10 @@ typedef struct {
     int32_t pad_top;
     int32_t pad_left;
     int32_t pad_value;
+    int32_t first_y; /* windows of rows first_y to last_y - 1 and columns first_x to last_x - 1 */
+    int32_t last_y;  /* lie in the input, row by row in one piece */
+    int32_t first_x;
+    int32_t last_x;
     int32_t row_len;        /* bytes in a row of a window, up to the next multiple of 4 */
     int32_t pairs;          /* pairs of values in a column */
     const uint32_t *packed; /* [ceil(out_ch / 4), words of a quad] */
@@ -399,6 +403,7 @@ mcugen_conv_1x1_s8_dsp(const mcugen_conv_1x1_s8_dsp_params_t *p, const int8_t *i
                        int8_t *output, int8_t *scratch)
 {
     int16_t *columns = (int16_t *)(void *)scratch;
+    int8_t *const start = output;
     const mcugen_dsp_block_t block = {
         p->packed, columns, p->out_ch, p->pairs, (2 * p->zero_point) + 1, {NULL, NULL}};
 
@@ -406,42 +411,10 @@ mcugen_conv_1x1_s8_dsp(const mcugen_conv_1x1_s8_dsp_params_t *p, const int8_t *i
         const int32_t second = ((p->pixels - pixel) > 1) ? 1 : 0;
         (void)mcugen_dsp_expand(input, &input[second * p->in_ch], p->in_ch, columns, 1, 0);
         mcugen_dsp_block(&block, output, second * p->out_ch);
-        mcugen_dsp_clamp(output, (1 + second) * p->out_ch, p->low, p->high);
         input += 2 * p->in_ch;
         output += 2 * p->out_ch;
     }
-}
-
-/** An output pixel of a convolution: its place, and where its window starts in the input. */
-typedef struct {
-    int32_t y;
-    int32_t x;
-    int32_t in_y;
-    int32_t in_x;
-} mcugen_dsp_place_t;
-
-/** The pixel after this one. */
-static inline void mcugen_dsp_step(const mcugen_conv_s8_dsp_params_t *p, mcugen_dsp_place_t *place)
-{
-    place->x++;
-    place->in_x += p->stride_w;
-    if (place->x == p->out_w) {
-        place->x = 0;
-        place->in_x = -p->pad_left;
-        place->y++;
-        place->in_y += p->stride_h;
-    }
-}
-
-/** The window lies within the input, row by row in one piece. */
-static inline int32_t mcugen_dsp_is_inside(const mcugen_conv_s8_dsp_params_t *p,
-                                           const mcugen_dsp_place_t *place)
-{
-    return ((p->dilation_w == 1) && (place->in_x >= 0) &&
-            (place->in_x <= (p->in_w - p->kernel_w)) && (place->in_y >= 0) &&
-            (place->in_y < (p->in_h - ((p->kernel_h - 1) * p->dilation_h))))
-               ? 1
-               : 0;
+    mcugen_dsp_clamp(start, p->pixels * p->out_ch, p->low, p->high);
 }
 
 /** Values of one row of a window, in `row` where they do not lie side by side in the input. */
@@ -477,44 +450,42 @@ mcugen_dsp_row(const mcugen_conv_s8_dsp_params_t *p, const int8_t *input, int32_
     return row;
 }
 
-/** Expand the windows of two pixels to columns; the scratch as mcugen_conv_s8_dsp has it. */
+/**
+ * Expand the windows of two pixels to columns, wherever they lie.
+ *
+ * @param[in]  p       Geometry.
+ * @param[in]  input   int8 [in_h, in_w, in_ch].
+ * @param[in]  y       Place of the first pixel in the output.
+ * @param[in]  x       Likewise.
+ * @param[in]  next_y  Place of the second.
+ * @param[in]  next_x  Likewise.
+ * @param[out] scratch As mcugen_conv_s8_dsp has it.
+ */
 static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_dsp_columns(const mcugen_conv_s8_dsp_params_t *p,
-                                                             const int8_t *input,
-                                                             const mcugen_dsp_place_t *first,
-                                                             const mcugen_dsp_place_t *second,
-                                                             int8_t *scratch)
+                                                             const int8_t *input, int32_t y,
+                                                             int32_t x, int32_t next_y,
+                                                             int32_t next_x, int8_t *scratch)
 {
     int16_t *columns = (int16_t *)(void *)scratch;
     int8_t *rows = &scratch[8 * p->pairs];
-    const int32_t len = p->kernel_w * p->in_ch;
-    const int32_t in_row = p->in_w * p->in_ch;
 
-    if ((mcugen_dsp_is_inside(p, first) & mcugen_dsp_is_inside(p, second)) != 0) {
-        (void)mcugen_dsp_expand(&input[(first->in_y * in_row) + (first->in_x * p->in_ch)],
-                                &input[(second->in_y * in_row) + (second->in_x * p->in_ch)], len,
-                                columns, p->kernel_h, p->dilation_h * in_row);
-        return;
-    }
     for (int32_t i = 0; i < p->kernel_h; i++) {
-        const int32_t y = i * p->dilation_h;
-        const int8_t *a = mcugen_dsp_row(p, input, first->in_y + y, first->in_x, rows);
-        const int8_t *b =
-            mcugen_dsp_row(p, input, second->in_y + y, second->in_x, &rows[p->row_len]);
-        columns = mcugen_dsp_expand(a, b, len, columns, 1, 0);
+        const int32_t down = (i * p->dilation_h) - p->pad_top;
+        const int8_t *a = mcugen_dsp_row(p, input, (y * p->stride_h) + down,
+                                         (x * p->stride_w) - p->pad_left, rows);
+        const int8_t *b = mcugen_dsp_row(p, input, (next_y * p->stride_h) + down,
+                                         (next_x * p->stride_w) - p->pad_left, &rows[p->row_len]);
+        columns = mcugen_dsp_expand(a, b, p->kernel_w * p->in_ch, columns, 1, 0);
     }
 }
 
-/** The biases of a pixel, null where all pixels have the same. */
-static inline const int32_t *mcugen_dsp_bias(const mcugen_conv_s8_dsp_params_t *p,
-                                             const mcugen_dsp_place_t *place)
+/** The biases of the pixel at (y, x) of the output. */
+static inline const int32_t *mcugen_dsp_bias(const mcugen_conv_s8_dsp_params_t *p, int32_t y,
+                                             int32_t x)
 {
     const int32_t channels = (p->out_ch + MCUGEN_DSP_QUAD - 1) & ~(MCUGEN_DSP_QUAD - 1);
 
-    if (p->bias == NULL) {
-        return NULL;
-    }
-    return &p->bias[((p->row_class[place->y] * p->col_classes) + p->col_class[place->x]) *
-                    channels];
+    return &p->bias[((p->row_class[y] * p->col_classes) + p->col_class[x]) * channels];
 }
 
 /**
@@ -532,24 +503,44 @@ static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_conv_s8_dsp(const mcugen_conv_s
 {
     mcugen_dsp_block_t block = {p->packed, (const int16_t *)(void *)scratch, p->out_ch,
                                 p->pairs,  (2 * p->zero_point) + 1,          {NULL, NULL}};
-    mcugen_dsp_place_t place = {0, 0, -p->pad_top, -p->pad_left};
-    int32_t left = p->out_h * p->out_w;
+    const int32_t step = p->stride_w * p->in_ch;
+    const int32_t row = p->in_w * p->in_ch;
+    const int32_t pixels = p->out_h * p->out_w;
+    int8_t *const start = output;
+    int32_t y = 0;
+    int32_t x = 0;
 
-    while (left > 0) {
-        const mcugen_dsp_place_t first = place;
-        const int32_t pixels = (left > 1) ? 2 : 1;
-        if (pixels == 2) {
-            mcugen_dsp_step(p, &place);
+    for (int32_t left = pixels; left > 0; left -= 2) {
+        const int32_t second = (left > 1) ? 1 : 0;
+        int32_t next_y = y;
+        int32_t next_x = x + second;
+        if (next_x == p->out_w) {
+            next_x = 0;
+            next_y++;
         }
-        mcugen_dsp_columns(p, input, &first, &place, scratch);
-        block.bias[0] = mcugen_dsp_bias(p, &first);
-        block.bias[1] = mcugen_dsp_bias(p, &place);
-        mcugen_dsp_block(&block, output, (pixels - 1) * p->out_ch);
-        mcugen_dsp_clamp(output, pixels * p->out_ch, p->low, p->high);
-        output += pixels * p->out_ch;
-        mcugen_dsp_step(p, &place);
-        left -= pixels;
+        if ((y >= p->first_y) && (y < p->last_y) && (x >= p->first_x) && (x < next_x) &&
+            (next_x < p->last_x)) {
+            const int8_t *a = &input[(((y * p->stride_h) - p->pad_top) * row) + (x * step) -
+                                     (p->pad_left * p->in_ch)];
+            (void)mcugen_dsp_expand(a, &a[step], p->kernel_w * p->in_ch, (int16_t *)(void *)scratch,
+                                    p->kernel_h, p->dilation_h * row);
+        } else {
+            mcugen_dsp_columns(p, input, y, x, next_y, next_x, scratch);
+        }
+        if (p->bias != NULL) {
+            block.bias[0] = mcugen_dsp_bias(p, y, x);
+            block.bias[1] = mcugen_dsp_bias(p, next_y, next_x);
+        }
+        mcugen_dsp_block(&block, output, second * p->out_ch);
+        output += 2 * p->out_ch;
+        y = next_y;
+        x = next_x + 1;
+        if (x == p->out_w) {
+            x = 0;
+            y++;
+        }
     }
+    mcugen_dsp_clamp(start, pixels * p->out_ch, p->low, p->high);
 }
 
 #ifdef __cplusplus

@@ -14,7 +14,7 @@ from mcugen.ops.base import ConstTable, Kernel, KernelCall
 from mcugen.ops.dsp import QUAD, Fields, Quads, clamp_fields, pack_quads, pair_order
 from mcugen.ops.overlap import window_overlap
 from mcugen.ops.weights import bias_classes
-from mcugen.ops.window import Window, as_image
+from mcugen.ops.window import AxisWindows, Window, as_image
 
 if TYPE_CHECKING:
     from mcugen.ops.conv import ConvS8
@@ -71,7 +71,11 @@ def rows_kernel(quads: Quads, rows: int, in_ch: int, out_ch: int, requantize: Re
 def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Kernel:
     """Windows of any size, stride, padding and dilation."""
     row_len = _aligned(op.window.kernel[1] * image[2])
-    rows_bytes = GROUP * row_len if _leaves_rows(op.window, image, output) else 0
+    rows, cols = (op.window.along(axis, image[axis]) for axis in (0, 1))
+    (first_y, last_y), (first_x, last_x) = _whole(rows), _whole(cols)
+    if cols.dilation > 1:
+        last_x = first_x
+    whole = (first_y, last_y, first_x, last_x) == (0, output[0], 0, output[1])
     bias_fields, bias_tables = _bias(quads, output)
     call = KernelCall(
         function="mcugen_conv_s8_dsp",
@@ -80,6 +84,10 @@ def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Ke
             *zip(SIZES, (*image, *output), strict=True),
             *op.window.fields(),
             ("pad_value", op.pad_value),
+            ("first_y", first_y),
+            ("last_y", last_y),
+            ("first_x", first_x),
+            ("last_x", last_x),
             ("row_len", row_len),
             ("pairs", quads.pairs),
             ("packed", "packed"),
@@ -87,9 +95,8 @@ def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Ke
             *clamp_fields(op.requantize),
         ),
         tables=(packed_table(quads), *bias_tables),
-        scratch_bytes=_columns_bytes(quads) + rows_bytes,
+        scratch_bytes=_columns_bytes(quads) + (0 if whole else GROUP * row_len),
     )
-    rows, cols = (op.window.along(axis, image[axis]) for axis in (0, 1))
     pixels = output[0] * output[1]
     return Kernel(
         variant=VARIANT,
@@ -125,16 +132,11 @@ def _aligned(size: int) -> int:
     return -(-size // 4) * 4
 
 
-def _leaves_rows(window: Window, image: Image, output: Image) -> bool:
-    """Some window does not lie row by row in one piece in the image."""
-    reach = [
-        (steps - 1) * stride + (kernel - 1) * dilation - pad
-        for steps, stride, kernel, dilation, pad in zip(
-            output[:2], window.stride, window.kernel, window.dilation, window.pads[:2], strict=True
-        )
-    ]
-    beyond = reach[0] >= image[0] or reach[1] >= image[1]
-    return any(window.pads[:2]) or window.dilation[1] > 1 or beyond
+def _whole(axis: AxisWindows) -> tuple[int, int]:
+    """The outputs, from first to before last, whose windows lie in the input without gaps."""
+    starts, ends = axis.starts(), axis.starts() + axis.span
+    inside = np.flatnonzero((starts >= 0) & (ends <= axis.in_len))
+    return (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, 0)
 
 
 def _cycles(quads: Quads, pixels: int, quad_count: int) -> float:
