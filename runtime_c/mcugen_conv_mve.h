@@ -66,22 +66,53 @@ typedef struct {
 
 #if MCUGEN_HAS_MVE
 /*
- * Two channels by three pixels: six sums, as products are added to even registers only. r1 weights,
- * r3 r5 r7 windows, r9 bias, r11 sums, r12 steps; r0 to r10 even: the sums, first in memory.
+ * Two channels by three pixels: six sums, as products are added to even registers only: r0 to r10.
+ * r1 weights, r3 r5 r7 windows, r11 sums in memory, r9 vectors, r12 those after the first.
  */
+/* clang-format off */
 #define MCUGEN_CONV_MVE_HEAD                                                                       \
     "push {r0, r4-r11, lr}\n"                                                                      \
     "vpush {d8-d15}\n"                                                                             \
     "ldr r2, [r0, #28]\n"                                                                          \
     "ldm r0, {r1, r3, r5, r7, r9, r11, r12}\n"                                                     \
+    "mov r9, r12\n"                                                                                \
+    "subs r12, #1\n"                                                                               \
     "push {r2}\n"
 
-#define MCUGEN_CONV_MVE_BIAS                                                                       \
-    "ldrd r0, r2, [r9], #8\n"                                                                      \
-    "mov r4, r0\n"                                                                                 \
-    "mov r6, r2\n"                                                                                 \
-    "mov r8, r0\n"                                                                                 \
-    "mov r10, r2\n"
+/* Two channels times a vector of each window, in registers. */
+#define MCUGEN_CONV_MVE_PRODUCTS(multiply, one, two, x, y, z)                                      \
+    "vldrb.8 q0, [r1, #" #one "]\n"                                                                \
+    "" #multiply " r0, q0, " #x "\n"                                                               \
+    "vldrb.8 q1, [r1, #" #two "]\n"                                                                \
+    "" #multiply " r4, q0, " #y "\n"                                                               \
+    "" #multiply " r8, q0, " #z "\n"                                                               \
+    "" #multiply " r2, q1, " #x "\n"                                                               \
+    "" #multiply " r6, q1, " #y "\n"                                                               \
+    "" #multiply " r10, q1, " #z "\n"
+
+/* The same from memory, and on to the next vectors. */
+#define MCUGEN_CONV_MVE_STEP(multiply)                                                             \
+    "vldrb.8 q1, [r1, #16]\n"                                                                      \
+    "vldrb.8 q2, [r3], #16\n"                                                                      \
+    "" #multiply " r2, q1, q2\n"                                                                   \
+    "vldrb.8 q0, [r1], #64\n"                                                                      \
+    "" #multiply " r0, q0, q2\n"                                                                   \
+    "vldrb.8 q3, [r5], #16\n"                                                                      \
+    "" #multiply " r4, q0, q3\n"                                                                   \
+    "" #multiply " r6, q1, q3\n"                                                                   \
+    "vldrb.8 q2, [r7], #16\n"                                                                      \
+    "" #multiply " r8, q0, q2\n"                                                                   \
+    "" #multiply " r10, q1, q2\n"
+
+#define MCUGEN_CONV_MVE_LOOP                                                                       \
+    MCUGEN_CONV_MVE_STEP(vmladav.s8)                                                               \
+    "dls lr, r12\n"                                                                                \
+    "2:\n"                                                                                         \
+    MCUGEN_CONV_MVE_STEP(vmladava.s8)                                                              \
+    "le lr, 2b\n"                                                                                  \
+    "sub r3, r3, r9, lsl #4\n"                                                                     \
+    "sub r5, r5, r9, lsl #4\n"                                                                     \
+    "sub r7, r7, r9, lsl #4\n"
 
 #define MCUGEN_CONV_MVE_SUMS(place)                                                                \
     "strd r0, r2, [r11, #" #place "]\n"                                                            \
@@ -95,47 +126,21 @@ typedef struct {
     "str r0, [sp]\n"                                                                               \
     "bne 1b\n"
 
-/* Two channels times a vector of each window. */
-#define MCUGEN_CONV_MVE_PRODUCTS(one, two, x, y, z)                                                \
-    "vldrb.8 q0, [r1, #" #one "]\n"                                                                \
-    "vmladava.s8 r0, q0, " #x "\n"                                                                 \
-    "vldrb.8 q1, [r1, #" #two "]\n"                                                                \
-    "vmladava.s8 r4, q0, " #y "\n"                                                                 \
-    "vmladava.s8 r8, q0, " #z "\n"                                                                 \
-    "vmladava.s8 r2, q1, " #x "\n"                                                                 \
-    "vmladava.s8 r6, q1, " #y "\n"                                                                 \
-    "vmladava.s8 r10, q1, " #z "\n"
-
-#define MCUGEN_CONV_MVE_LOOP                                                                       \
-    "dls lr, r12\n"                                                                                \
-    "2:\n"                                                                                         \
-    "vldrb.8 q1, [r1, #16]\n"                                                                      \
-    "vldrb.8 q2, [r3], #16\n"                                                                      \
-    "vmladava.s8 r2, q1, q2\n"                                                                     \
-    "vldrb.8 q0, [r1], #64\n"                                                                      \
-    "vmladava.s8 r0, q0, q2\n"                                                                     \
-    "vldrb.8 q3, [r5], #16\n"                                                                      \
-    "vmladava.s8 r4, q0, q3\n"                                                                     \
-    "vmladava.s8 r6, q1, q3\n"                                                                     \
-    "vldrb.8 q2, [r7], #16\n"                                                                      \
-    "vmladava.s8 r8, q0, q2\n"                                                                     \
-    "vmladava.s8 r10, q1, q2\n"                                                                    \
-    "le lr, 2b\n"                                                                                  \
-    "sub r3, r3, r12, lsl #4\n"                                                                    \
-    "sub r5, r5, r12, lsl #4\n"                                                                    \
-    "sub r7, r7, r12, lsl #4\n"
-
 /*
  * Four channels of three pixels to int8. r1 multipliers, r2 shifts, r3 r4 r5 outputs, r6 sums,
- * r7 zero point; q6 low, q7 high.
+ * r7 zero point, r8 biases; q6 low, q7 high.
  */
 #define MCUGEN_CONV_MVE_REQUANTIZE                                                                 \
+    "vldrw.32 q5, [r8], #16\n"                                                                     \
     "vldrw.32 q2, [r6], #16\n"                                                                     \
+    "vadd.i32 q2, q2, q5\n"                                                                        \
+    "vldrw.32 q3, [r6], #16\n"                                                                     \
+    "vadd.i32 q3, q3, q5\n"                                                                        \
+    "vldrw.32 q4, [r6], #16\n"                                                                     \
+    "vadd.i32 q4, q4, q5\n"                                                                        \
     "vldrw.32 q0, [r1], #16\n"                                                                     \
     "vmulh.s32 q2, q2, q0\n"                                                                       \
-    "vldrw.32 q3, [r6], #16\n"                                                                     \
     "vmulh.s32 q3, q3, q0\n"                                                                       \
-    "vldrw.32 q4, [r6], #16\n"                                                                     \
     "vmulh.s32 q4, q4, q0\n"                                                                       \
     "vldrb.s32 q1, [r2], #4\n"                                                                     \
     "vrshl.s32 q2, q2, q1\n"                                                                       \
@@ -158,14 +163,19 @@ typedef struct {
     "ldm r0, {r1-r11}\n"                                                                           \
     "vdup.32 q6, r8\n"                                                                             \
     "vdup.32 q7, r9\n"                                                                             \
+    "ldr r8, [r0, #-16]\n"                                                                         \
     "wls lr, r10, 4f\n"                                                                            \
-    "3:\n" MCUGEN_CONV_MVE_REQUANTIZE "vstrb.32 q2, [r3], #4\n"                                    \
+    "3:\n"                                                                                         \
+    MCUGEN_CONV_MVE_REQUANTIZE                                                                     \
+    "vstrb.32 q2, [r3], #4\n"                                                                      \
     "vstrb.32 q3, [r4], #4\n"                                                                      \
     "vstrb.32 q4, [r5], #4\n"                                                                      \
     "le lr, 3b\n"                                                                                  \
     "4:\n"                                                                                         \
     "cmp r11, #0\n"                                                                                \
-    "beq 5f\n" MCUGEN_CONV_MVE_REQUANTIZE "vmsr p0, r11\n"                                         \
+    "beq 5f\n"                                                                                     \
+    MCUGEN_CONV_MVE_REQUANTIZE                                                                     \
+    "vmsr p0, r11\n"                                                                               \
     "vpsttt\n"                                                                                     \
     "vstrbt.32 q2, [r3]\n"                                                                         \
     "vstrbt.32 q3, [r4]\n"                                                                         \
@@ -175,21 +185,27 @@ typedef struct {
     "pop {r0, r4-r11, pc}\n"
 
 /** Windows of one vector: they stay in registers. */
-static MCUGEN_NAKED void mcugen_conv_mve_block_1(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
+static MCUGEN_NAKED void
+mcugen_conv_mve_block_1(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
 {
     __asm__ __volatile__(
         MCUGEN_CONV_MVE_HEAD
         "vldrb.8 q2, [r3]\n"
         "vldrb.8 q3, [r5]\n"
         "vldrb.8 q4, [r7]\n"
-        "1:\n" MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_PRODUCTS(0, 16, q2, q3, q4)
-            MCUGEN_CONV_MVE_SUMS(0) MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_PRODUCTS(32, 48, q2, q3,
-                                                                                  q4)
-                MCUGEN_CONV_MVE_SUMS(8) "adds r1, #64\n" MCUGEN_CONV_MVE_NEXT MCUGEN_CONV_MVE_TAIL);
+        "1:\n"
+        MCUGEN_CONV_MVE_PRODUCTS(vmladav.s8, 0, 16, q2, q3, q4)
+        MCUGEN_CONV_MVE_SUMS(0)
+        MCUGEN_CONV_MVE_PRODUCTS(vmladav.s8, 32, 48, q2, q3, q4)
+        MCUGEN_CONV_MVE_SUMS(8)
+        "adds r1, #64\n"
+        MCUGEN_CONV_MVE_NEXT
+        MCUGEN_CONV_MVE_TAIL);
 }
 
 /** Windows of two vectors: likewise. */
-static MCUGEN_NAKED void mcugen_conv_mve_block_2(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
+static MCUGEN_NAKED void
+mcugen_conv_mve_block_2(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
 {
     __asm__ __volatile__(
         MCUGEN_CONV_MVE_HEAD
@@ -199,22 +215,36 @@ static MCUGEN_NAKED void mcugen_conv_mve_block_2(const mcugen_conv_mve_block_t *
         "vldrb.8 q5, [r3, #16]\n"
         "vldrb.8 q6, [r5, #16]\n"
         "vldrb.8 q7, [r7, #16]\n"
-        "1:\n" MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_PRODUCTS(0, 16, q2, q3, q4)
-            MCUGEN_CONV_MVE_PRODUCTS(64, 80, q5, q6, q7) MCUGEN_CONV_MVE_SUMS(0)
-                MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_PRODUCTS(32, 48, q2, q3, q4)
-                    MCUGEN_CONV_MVE_PRODUCTS(96, 112, q5, q6, q7) MCUGEN_CONV_MVE_SUMS(
-                        8) "adds r1, #128\n" MCUGEN_CONV_MVE_NEXT MCUGEN_CONV_MVE_TAIL);
+        "1:\n"
+        MCUGEN_CONV_MVE_PRODUCTS(vmladav.s8, 0, 16, q2, q3, q4)
+        MCUGEN_CONV_MVE_PRODUCTS(vmladava.s8, 64, 80, q5, q6, q7)
+        MCUGEN_CONV_MVE_SUMS(0)
+        MCUGEN_CONV_MVE_PRODUCTS(vmladav.s8, 32, 48, q2, q3, q4)
+        MCUGEN_CONV_MVE_PRODUCTS(vmladava.s8, 96, 112, q5, q6, q7)
+        MCUGEN_CONV_MVE_SUMS(8)
+        "adds r1, #128\n"
+        MCUGEN_CONV_MVE_NEXT
+        MCUGEN_CONV_MVE_TAIL);
 }
 
-/** Windows of any length. */
-static MCUGEN_NAKED void mcugen_conv_mve_block_n(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
+/** Windows of more vectors. */
+static MCUGEN_NAKED void
+mcugen_conv_mve_block_n(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
 {
     __asm__ __volatile__(
-        MCUGEN_CONV_MVE_HEAD "1:\n" MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_LOOP MCUGEN_CONV_MVE_SUMS(
-            0) "sub r1, r1, r12, lsl #6\n"
-               "adds r1, #32\n" MCUGEN_CONV_MVE_BIAS MCUGEN_CONV_MVE_LOOP MCUGEN_CONV_MVE_SUMS(
-                   8) "subs r1, #32\n" MCUGEN_CONV_MVE_NEXT MCUGEN_CONV_MVE_TAIL);
+        MCUGEN_CONV_MVE_HEAD
+        "1:\n"
+        MCUGEN_CONV_MVE_LOOP
+        MCUGEN_CONV_MVE_SUMS(0)
+        "sub r1, r1, r9, lsl #6\n"
+        "adds r1, #32\n"
+        MCUGEN_CONV_MVE_LOOP
+        MCUGEN_CONV_MVE_SUMS(8)
+        "subs r1, #32\n"
+        MCUGEN_CONV_MVE_NEXT
+        MCUGEN_CONV_MVE_TAIL);
 }
+/* clang-format on */
 #endif
 
 /** Sums of a tile: the same in plain C. */

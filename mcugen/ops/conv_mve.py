@@ -203,8 +203,8 @@ def distance(of: Geometry, tile: int) -> int:
 
 def instructions(of: Geometry) -> float:
     """Executed instructions of the kernel, as counted on the simulated core."""
-    sums = {1: 38.0, 2: 54.0}.get(of.steps, 32.0 + 24.0 * of.steps)
-    computed = of.tiles * (of.fours * (sums + 24.0) + 70.0)
+    sums = {1: 28.0, 2: 44.0}.get(of.steps, 20.0 + 24.0 * of.steps)
+    computed = of.tiles * (of.fours * (sums + 28.0) + 73.0)
     return 60.0 + computed + (0.0 if of.direct else of.out_h * _laying(of))
 
 
