@@ -279,10 +279,13 @@ static inline void mcugen_depthwise_pair_place(const mcugen_depthwise_pair_s8_pa
             words[(i * pitch) + j] = (uint32_t)p->pad_value + ((uint32_t)p->pad_value << 16);
         }
         for (int32_t k = 0; k < 2; k++) {
-            tile->source[i][k] = mcugen_depthwise_pair_row(
-                p, input, (y[k] * p->stride_h) - p->pad_top + i, in_x + first);
+            tile->source[i][k] =
+                (tile->columns > 0)
+                    ? mcugen_depthwise_pair_row(p, input, (y[k] * p->stride_h) - p->pad_top + i,
+                                                in_x + first)
+                    : NULL;
         }
-        tile->words[i] = &words[(i * pitch) + first];
+        tile->words[i] = &words[(i * pitch) + ((tile->columns > 0) ? first : 0)];
     }
 }
 

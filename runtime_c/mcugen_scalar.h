@@ -84,19 +84,58 @@ static inline int32_t mcugen_scalar_upper(uint32_t products)
     return mcugen_asr32((int32_t)(products + 0x8000u), 16);
 }
 
-/** words[i] = a[i * step] + 2^16 b[i * step]. */
+#if MCUGEN_ARMV6M
+/** words[i] = a[i * step] + 2^16 b[i * step] for i in [0, len), len > 0. */
+MCUGEN_NAKED static void
+mcugen_scalar_unfold(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)),
+                     int32_t step __attribute__((unused)), int32_t len __attribute__((unused)),
+                     uint32_t *words __attribute__((unused)))
+{
+    __asm__ volatile(".syntax unified\n"
+                     "push {r4-r7, lr}\n"
+                     "ldr r4, [sp, #20]\n"
+                     "movs r7, #0\n"
+                     "lsrs r5, r3, #1\n" /* leaves the lowest bit in the carry */
+                     "bcc 1f\n"
+                     "ldrsb r5, [r0, r7]\n"
+                     "ldrsb r6, [r1, r7]\n"
+                     "lsls r6, r6, #16\n"
+                     "adds r5, r5, r6\n"
+                     "stmia r4!, {r5}\n"
+                     "adds r7, r7, r2\n"
+                     "1:\n"
+                     "muls r3, r2\n"
+                     "mov r12, r3\n"
+                     "b 3f\n"
+                     "2:\n"
+                     "ldrsb r5, [r0, r7]\n"
+                     "ldrsb r6, [r1, r7]\n"
+                     "lsls r6, r6, #16\n"
+                     "adds r5, r5, r6\n"
+                     "adds r7, r7, r2\n"
+                     "ldrsb r6, [r0, r7]\n"
+                     "ldrsb r3, [r1, r7]\n"
+                     "lsls r3, r3, #16\n"
+                     "adds r6, r6, r3\n"
+                     "adds r7, r7, r2\n"
+                     "stmia r4!, {r5, r6}\n"
+                     "3:\n"
+                     "cmp r7, r12\n"
+                     "bne 2b\n"
+                     "pop {r4-r7, pc}\n");
+}
+#else
+/** words[i] = a[i * step] + 2^16 b[i * step] for i in [0, len), len > 0. */
 static inline void mcugen_scalar_unfold(const int8_t *a, const int8_t *b, int32_t step, int32_t len,
                                         uint32_t *words)
 {
-    const int8_t *const end = &a[len * step];
-
-    while (a != end) {
-        *words = (uint32_t)(int32_t)*a + ((uint32_t)(int32_t)*b << 16);
-        words++;
+    for (int32_t i = 0; i < len; i++) {
+        words[i] = (uint32_t)(int32_t)*a + ((uint32_t)(int32_t)*b << 16);
         a = &a[step];
         b = &b[step];
     }
 }
+#endif
 
 /** Copy bytes, by words where that is possible. */
 static inline void mcugen_scalar_copy(const int8_t *source, int32_t len, int8_t *target)

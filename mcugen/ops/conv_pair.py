@@ -126,6 +126,6 @@ def _cycles(op: ConvS8, output: Shape, groups: int, target: Target) -> float:
     costs = ScalarCosts.of(target)
     *pixels, out_ch = output
     pairs = -(-int(np.prod(pixels)) // PIXELS)
-    taps = int(np.prod(op.weight.shape[1:]))
+    window = costs.window_row * op.window.kernel[0] + costs.tap * op.weight[0].size
     block = costs.block + costs.group * groups
-    return float(pairs * (costs.pair + costs.tap * taps + block * -(-out_ch // CHANNELS)))
+    return float(pairs * (costs.pair + window + block * -(-out_ch // CHANNELS)))

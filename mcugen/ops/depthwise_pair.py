@@ -141,5 +141,5 @@ def _cycles(op: ConvS8, output: tuple[int, int, int], target: Target) -> float:
     pairs = -(-out_h // ROWS)
     words = KERNEL * (out_w * op.window.stride[1] + 2)
     tiles = -(-out_w // tile)
-    channel = costs.strip * tiles + costs.output * out_w + costs.tap * words
+    channel = costs.strip * tiles + costs.strip_output * out_w + costs.strip_word * words
     return float(pairs * ch * channel)

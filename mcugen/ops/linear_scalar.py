@@ -68,7 +68,12 @@ def _quad_kernels(op: LinearS8, target: Target) -> tuple[Kernel, ...]:
         ),
     )
     costs = ScalarCosts.of(target)
-    cycles = costs.quad * words.size + costs.quad_output * out_ch
+    cycles = (
+        costs.quad_input * in_ch
+        + costs.quad * len(words)
+        + costs.quad_output * out_ch
+        + costs.quad_word * words.size
+    )
     return (Kernel(variant="quad", calls=(call,), cycles=cycles),)
 
 

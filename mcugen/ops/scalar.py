@@ -74,14 +74,21 @@ def scalar_requantize_tables(
 class ScalarCosts:
     """Cycles of the kernels' parts on one kind of core, fitted to simulated counts."""
 
-    group: float  # two taps of two channels and two pixels
-    block: float  # two channels of two pixels, without their taps
-    pair: float  # two pixels
-    tap: float  # one tap of two pixels, unfolded
-    strip: float  # one channel of a depthwise tile, without its outputs
-    output: float  # two rows' outputs of a depthwise channel
-    quad: float  # four products of a fully connected layer
+    # dense convolution: two pixels, then what is within
+    pair: float
+    window_row: float
+    tap: float
+    block: float  # two channels
+    group: float  # two taps of two channels
+    # depthwise convolution: one channel of a tile, then what is within
+    strip: float
+    strip_output: float  # of both rows
+    strip_word: float
+    # fully connected layer
+    quad_input: float
+    quad: float  # four outputs
     quad_output: float
+    quad_word: float  # four products
     portable_mac: float
     portable_output: float
 
@@ -99,38 +106,50 @@ class ScalarCosts:
 
 
 ARMV6M_COSTS = ScalarCosts(
-    group=25.0,
-    block=190.0,
-    pair=250.0,
-    tap=13.0,
-    strip=200.0,
-    output=150.0,
-    quad=15.4,
-    quad_output=80.0,
+    pair=20.9,
+    window_row=173.8,
+    tap=9.1,
+    block=219.1,
+    group=25.1,
+    strip=233.0,
+    strip_output=152.6,
+    strip_word=10.6,
+    quad_input=9.4,
+    quad=246.3,
+    quad_output=33.3,
+    quad_word=15.4,
     portable_mac=14.0,
     portable_output=150.0,
 )
 ARMV7M_COSTS = ScalarCosts(
-    group=24.0,
-    block=120.0,
-    pair=200.0,
-    tap=8.0,
-    strip=100.0,
-    output=100.0,
-    quad=13.0,
-    quad_output=30.0,
+    pair=19.8,
+    window_row=92.5,
+    tap=8.2,
+    block=168.2,
+    group=22.0,
+    strip=101.5,
+    strip_output=126.6,
+    strip_word=9.3,
+    quad_input=6.6,
+    quad=32.9,
+    quad_output=39.3,
+    quad_word=17.0,
     portable_mac=7.5,
     portable_output=80.0,
 )
 RISCV_COSTS = ScalarCosts(
-    group=24.0,
-    block=120.0,
-    pair=200.0,
-    tap=8.0,
-    strip=100.0,
-    output=80.0,
-    quad=13.0,
-    quad_output=30.0,
-    portable_mac=8.0,
+    pair=19.0,
+    window_row=71.4,
+    tap=10.7,
+    block=115.8,
+    group=24.9,
+    strip=55.8,
+    strip_output=107.5,
+    strip_word=11.1,
+    quad_input=6.0,
+    quad=0.0,
+    quad_output=39.3,
+    quad_word=15.5,
+    portable_mac=9.0,
     portable_output=60.0,
 )

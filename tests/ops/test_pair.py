@@ -74,7 +74,7 @@ def windows(draw: st.DrawFn, largest: int, dilation: int) -> tuple[Window, tuple
     kernel = (draw(st.integers(1, largest)), draw(st.integers(1, largest)))
     stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     steps = (draw(st.integers(1, dilation)), draw(st.integers(1, dilation)))
-    pads = tuple(draw(st.integers(0, k - 1)) for k in (*kernel, *kernel))
+    pads = tuple(draw(st.integers(0, k + 2)) for k in (*kernel, *kernel))
     window = Window(kernel=kernel, stride=stride, dilation=steps, pads=pads)  # type: ignore[arg-type]
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, steps, strict=True)]
     return window, (draw(st.integers(spans[0], spans[0] + 6)), draw(st.integers(spans[1], 14)))
