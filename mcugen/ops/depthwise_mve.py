@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.fixed_point import IntArray
+from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops import mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap
@@ -89,12 +89,17 @@ def depthwise_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> tup
     requantize = op.requantize
     full = (requantize.low, requantize.high) == (-128, 127)
     small = max(op.window.kernel) <= PATCH and op.window.stride[1] <= MAX_COLUMNS - PATCH
-    fits = mve.applies(requantize) and bool(np.all(requantize.shift <= LARGEST_SHIFT))
+    fits = mve.applies(requantize) and bool(np.all(_shifts(requantize) <= LARGEST_SHIFT))
     if not (full and small and fits) or op.window.dilation != (1, 1) or op.bias.ndim > 1:
         return ()
     (in_h, in_w, ch), (out_h, out_w, _) = as_image(inputs[0]), as_image(output)
     of = Geometry(in_h=in_h, in_w=in_w, ch=ch, out_h=out_h, out_w=out_w, window=op.window)
     return (_kernel(of, op),)
+
+
+def _shifts(requantize: Requantize) -> IntArray:
+    """Of each channel; that of a multiplier of 0 is of no account."""
+    return np.where(requantize.multiplier == 0, mve.LEAST_SHIFT, requantize.shift)
 
 
 def _taps(kernel: tuple[int, int]) -> tuple[int, IntArray]:
@@ -107,7 +112,7 @@ def _taps(kernel: tuple[int, int]) -> tuple[int, IntArray]:
 
 def _kernel(of: Geometry, op: ConvS8) -> Kernel:
     tap_mask, taps = _taps(of.window.kernel)
-    shift = 31 - np.broadcast_to(op.requantize.shift, (of.ch,))
+    shift = 31 - np.broadcast_to(_shifts(op.requantize), (of.ch,))
     multiplier = np.broadcast_to(op.requantize.multiplier, (of.ch,))
     geometry = (f for f in of.window.fields() if not f[0].startswith("dilation"))
     tables = (

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,40 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcugen.fixed_point import requantize_for
-from mcugen.ir.graph import Shape
-from mcugen.ops.base import Kernel, Target
-from mcugen.ops.conv import ConvS8
 from mcugen.ops.window import Window
 from tests.ops.harness import check_op
-
-MVE = Target(core="cortex-m55", features=frozenset({"mve"}))
-Image = tuple[int, int, int]
-
-
-class VectorConv(ConvS8):
-    """A convolution that must be computed by the vector kernel, however small it is."""
-
-    __slots__ = ()
-
-    def implementations(
-        self, inputs: Sequence[Shape], output: Shape, target: Target
-    ) -> tuple[Kernel, ...]:
-        """None but the vector kernels."""
-        found = super().implementations(inputs, output, target)
-        return tuple(kernel for kernel in found if kernel.variant.startswith("mve"))
-
-
-def depthwise(rng: np.random.Generator, ch: int, window: Window) -> VectorConv:
-    """A depthwise convolution with extreme weights, whose outputs spread over int8."""
-    scales = rng.uniform(0.5, 2.0, ch) / (80.0 * np.sqrt(np.prod(window.kernel)))
-    return VectorConv(
-        weight=rng.choice([-127, -1, 0, 1, 127], size=(ch, *window.kernel, 1)).astype(np.int8),
-        bias=rng.integers(-3000, 3000, ch),
-        requantize=requantize_for(scales, -5, -128, 127, "single"),
-        window=window,
-        groups=ch,
-        pad_value=-7,
-    )
+from tests.ops.mve_ops import MVE, Image, VectorConv, depthwise
 
 
 @st.composite
@@ -92,3 +60,9 @@ TINY = np.full(4, 2.0**-26)
 def test_what_is_left_to_other_kernels(change: dict[str, Any]) -> None:
     op = depthwise(np.random.default_rng(0), 4, Window(kernel=(1, 2)))
     assert replace(op, **change).implementations(((3, 5, 4),), (3, 4, 4), MVE) == ()
+
+
+def test_the_output_lies_upon_the_input() -> None:
+    op = depthwise(np.random.default_rng(0), 33, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
+    (kernel,) = op.implementations(((9, 5, 33),), (9, 5, 33), MVE)
+    assert kernel.overlaps[0].distance == 0

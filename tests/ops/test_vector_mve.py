@@ -14,15 +14,14 @@ import pytest
 from mcugen.fixed_point import Affine, requantize_for
 from mcugen.ir.graph import Shape
 from mcugen.ops.add import AddS8
-from mcugen.ops.base import IntOp, Target
+from mcugen.ops.base import IntOp
 from mcugen.ops.linear import LinearS8
 from mcugen.ops.max_pool import MaxPoolS8
 from mcugen.ops.mean import MeanS8
 from mcugen.ops.pointwise import TableS8
 from mcugen.ops.window import AxisWindows
 from tests.ops.harness import check_op
-
-MVE = Target(core="cortex-m55", features=frozenset({"mve"}), optimize="speed")
+from tests.ops.mve_ops import MVE
 
 
 def variants(op: IntOp, shapes: Sequence[Shape], output: Shape) -> list[str]:
