@@ -240,8 +240,10 @@ class AvgPoolS8(IntOp):
     def _instructions(self, output: Shape) -> float:
         """Of the vector kernel: each four channels take every pixel of their window."""
         pixels = float(np.sum(self.rows.counts()) * np.sum(self.cols.counts()))
+        rows = float(np.sum(self.rows.counts()) * self.cols.out_len)
         windows = self.rows.out_len * self.cols.out_len
-        return -(-output[-1] // mve.LANES) * (5.0 * pixels + 35.0 * windows) + 50.0 * windows
+        vectors = -(-output[-1] // mve.LANES)
+        return vectors * (5.0 * pixels + 7.0 * rows + 28.0 * windows) + 46.0 * windows
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all windows."""

@@ -258,7 +258,7 @@ class TableS8(IntOp):
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
         if mve.FEATURE in target.features:
-            found.append(mve.twin(found[0], 30.0 + 0.75 * math.prod(output)))
+            found.append(mve.twin(found[0], 30.0 + 1.12 * math.prod(output)))
         return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:

@@ -12,7 +12,7 @@ from mcugen.ops.base import IntOp, Kernel, KernelCall, Optimize, Target
 # how much larger than the portable kernel's a layer's tables may be
 MAX_FLASH_GROWTH: dict[Optimize, float] = {"balanced": 1.3, "speed": 3.6, "size": 1.1, "ram": 1.3}
 # bytes that any layer may grow by: padding of small tables
-FREE_BYTES = 64
+FREE_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
