@@ -99,20 +99,24 @@ static inline int32_t mcugen_dsp_pairs(int32_t len)
  * @param[in]  len     Values in a row.
  * @param[out] columns int16 [rows, pairs of len, 2 pixels, 2].
  * @param[in]  rows    Number of rows.
- * @param[in]  step    Bytes from one row to the next.
- * @return Behind the columns.
+ * @param[in]  a_step  Bytes from one row of the first pixel to the next.
+ * @param[in]  b_step  Bytes from one row of the second pixel to the next.
  */
-static MCUGEN_NAKED int16_t *
-mcugen_dsp_expand(const int8_t *a MCUGEN_UNUSED, const int8_t *b MCUGEN_UNUSED,
-                  int32_t len MCUGEN_UNUSED, int16_t *columns MCUGEN_UNUSED,
-                  int32_t rows MCUGEN_UNUSED, int32_t step MCUGEN_UNUSED)
+static MCUGEN_NAKED void mcugen_dsp_expand(const int8_t *a MCUGEN_UNUSED,
+                                           const int8_t *b MCUGEN_UNUSED, int32_t len MCUGEN_UNUSED,
+                                           int16_t *columns MCUGEN_UNUSED,
+                                           int32_t rows MCUGEN_UNUSED, int32_t a_step MCUGEN_UNUSED,
+                                           int32_t b_step MCUGEN_UNUSED)
 {
+    /* clang-format off */
     __asm__ volatile(
-        "push {r4-r9, lr}\n"
-        "ldr r8, [sp, #28]\n"
-        "ldr r9, [sp, #32]\n"
+        "push {r4-r10, lr}\n"
+        "ldr r8, [sp, #32]\n"
+        "ldr r9, [sp, #36]\n"
+        "ldr r10, [sp, #40]\n"
         "bic r4, r2, #3\n"
         "sub r9, r9, r4\n"
+        "sub r10, r10, r4\n"
         "sub lr, r2, #8\n"
         "1:\n"
         "subs r2, lr, #0\n"
@@ -123,52 +127,53 @@ mcugen_dsp_expand(const int8_t *a MCUGEN_UNUSED, const int8_t *b MCUGEN_UNUSED,
         "ldr r6, [r0, #4]\n"
         "ldr r7, [r1, #4]\n"
         "adds r0, #8\n"
-        "adds r1, #8\n" MCUGEN_DSP_EXPAND("r4", "r5", "0", "4", "8", "12") MCUGEN_DSP_EXPAND(
-            "r6", "r7", "16", "20", "24",
-            "28") "adds r3, #32\n"
-                  "subs r2, #8\n"
-                  "bge 2b\n"
-                  "3:\n"
-                  "adds r2, #4\n" /* values left, less 4 */
-                  "blt 4f\n"
-                  "ldr r4, [r0], #4\n"
-                  "ldr r5, [r1], #4\n" MCUGEN_DSP_EXPAND(
-                      "r4", "r5", "0", "4", "8",
-                      "12") "adds r3, #16\n"
-                            "subs r2, #4\n"
-                            "4:\n"
-                            "adds r2, #3\n" /* values left, less 1 */
-                            "blt 6f\n"
-                            "ldrsb r4, [r0]\n"
-                            "ldrsb r5, [r1]\n"
-                            "beq 5f\n"
-                            "ldrsb r6, [r0, #1]\n"
-                            "ldrsb r7, [r1, #1]\n"
-                            "cmp r2, #2\n"
-                            "itttt eq\n"
-                            "streq r6, [r3, #8]\n"
-                            "streq r7, [r3, #12]\n"
-                            "ldrsbeq r6, [r0, #2]\n"
-                            "ldrsbeq r7, [r1, #2]\n"
-                            "pkhbt r4, r4, r6, lsl #16\n"
-                            "pkhbt r5, r5, r7, lsl #16\n"
-                            "5:\n" /* where the second of a pair is missing, its weights are zero */
-                            "str r4, [r3], #4\n"
-                            "str r5, [r3], #4\n"
-                            "cmp r2, #2\n"
-                            "it eq\n"
-                            "addeq r3, #8\n"
-                            "6:\n"
-                            "add r0, r0, r9\n"
-                            "add r1, r1, r9\n"
-                            "subs r8, #1\n"
-                            "bne 1b\n"
-                            "mov r0, r3\n"
-                            "pop {r4-r9, pc}\n" ::
-                                : "memory");
+        "adds r1, #8\n"
+        MCUGEN_DSP_EXPAND("r4", "r5", "0", "4", "8", "12")
+        MCUGEN_DSP_EXPAND("r6", "r7", "16", "20", "24", "28")
+        "adds r3, #32\n"
+        "subs r2, #8\n"
+        "bge 2b\n"
+        "3:\n"
+        "adds r2, #4\n"  /* values left, less 4 */
+        "blt 4f\n"
+        "ldr r4, [r0], #4\n"
+        "ldr r5, [r1], #4\n"
+        MCUGEN_DSP_EXPAND("r4", "r5", "0", "4", "8", "12")
+        "adds r3, #16\n"
+        "subs r2, #4\n"
+        "4:\n"
+        "adds r2, #3\n"  /* values left, less 1 */
+        "blt 6f\n"
+        "ldrsb r4, [r0]\n"
+        "ldrsb r5, [r1]\n"
+        "beq 5f\n"
+        "ldrsb r6, [r0, #1]\n"
+        "ldrsb r7, [r1, #1]\n"
+        "cmp r2, #2\n"
+        "itttt eq\n"
+        "streq r6, [r3, #8]\n"
+        "streq r7, [r3, #12]\n"
+        "ldrsbeq r6, [r0, #2]\n"
+        "ldrsbeq r7, [r1, #2]\n"
+        "pkhbt r4, r4, r6, lsl #16\n"
+        "pkhbt r5, r5, r7, lsl #16\n"
+        "5:\n"  /* where the second of a pair is missing, its weights are zero */
+        "str r4, [r3], #4\n"
+        "str r5, [r3], #4\n"
+        "cmp r2, #2\n"
+        "it eq\n"
+        "addeq r3, #8\n"
+        "6:\n"
+        "add r0, r0, r9\n"
+        "add r1, r1, r10\n"
+        "subs r8, #1\n"
+        "bne 1b\n"
+        "pop {r4-r10, pc}\n"
+        ::: "memory");
+    /* clang-format on */
 }
 
-/* One pair of values at the byte `at` behind r0 and r1: the weights of four channels, two pixels. */
+/* One pair of values, `at` bytes behind r0 and r1: weights of four channels, two pixels. */
 #define MCUGEN_DSP_PAIR                                                                            \
     "ldr.n r2, [r0, #\\at]\n"                                                                      \
     "ldr.n r3, [r0, #\\at + 4]\n"                                                                  \
@@ -217,16 +222,17 @@ static MCUGEN_NAKED void mcugen_dsp_block(const mcugen_dsp_block_t *block MCUGEN
                                           int8_t *output MCUGEN_UNUSED,
                                           int32_t pixel_stride MCUGEN_UNUSED)
 {
+    /* clang-format off */
     __asm__ volatile(
         "push {r4-r11, lr}\n"
         "sub sp, #44\n"
         "ldr r3, [r0, #0]\n"  /* packed */
         "ldr r4, [r0, #4]\n"  /* columns */
         "ldr r5, [r0, #8]\n"  /* out_ch */
-        "ldr r6, [r0, #12]\n" /* pairs */
-        "ldr r7, [r0, #16]\n" /* rounding */
-        "ldr r8, [r0, #20]\n" /* bias of the first pixel */
-        "ldr r9, [r0, #24]\n" /* bias of the second pixel */
+        "ldr r6, [r0, #12]\n"  /* pairs */
+        "ldr r7, [r0, #16]\n"  /* rounding */
+        "ldr r8, [r0, #20]\n"  /* bias of the first pixel */
+        "ldr r9, [r0, #24]\n"  /* bias of the second pixel */
         "add r10, r4, r6, lsl #3\n"
         "rsb r6, r6, #0\n"
         "and r6, r6, #15\n"
@@ -263,7 +269,8 @@ static MCUGEN_NAKED void mcugen_dsp_block(const mcugen_dsp_block_t *block MCUGEN
         "bx r3\n"
 
         "2:\n"
-        ".irp at, 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120\n" MCUGEN_DSP_PAIR
+        ".irp at, 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120\n"
+        MCUGEN_DSP_PAIR
         ".endr\n"
         "ldr r2, [sp, #12]\n"
         "adds r1, #128\n"
@@ -279,53 +286,58 @@ static MCUGEN_NAKED void mcugen_dsp_block(const mcugen_dsp_block_t *block MCUGEN
         "sub r9, r9, r8\n"
         "sub r7, r7, r6\n"
         "sub r11, r11, r10\n"
-        "lsl r12, r3, r2\n" MCUGEN_DSP_SCALE("r4", "r8", "r1")
-            MCUGEN_DSP_NEXT_SHIFT MCUGEN_DSP_SCALE(
-                "r5", "r9",
-                "lr") "ldr r1, [r0, #8]\n"
-                      "ldr.w lr, [r0, #12]\n"
-                      "adds r0, #20\n" MCUGEN_DSP_NEXT_SHIFT MCUGEN_DSP_SCALE("r6", "r10", "r1")
-                          MCUGEN_DSP_NEXT_SHIFT MCUGEN_DSP_SCALE("r7", "r11", "lr")
-                              MCUGEN_DSP_SATURATE("r4", "r5", "r6", "r7") MCUGEN_DSP_SATURATE(
-                                  "r8", "r9", "r10",
-                                  "r11") "ldr r1, [sp, #16]\n"
-                                         "ldr r3, [sp, #20]\n"
-                                         "ldr r2, [sp, #24]\n"
-                                         "subs r3, #4\n"
-                                         "blt 3f\n"
-                                         "str.w r8, [r1, r2]\n"
-                                         "str r4, [r1], #4\n"
-                                         "str r1, [sp, #16]\n"
-                                         "str r3, [sp, #20]\n"
-                                         "bne.w 0b\n"
-                                         "b 6f\n"
+        "lsl r12, r3, r2\n"
+        MCUGEN_DSP_SCALE("r4", "r8", "r1")
+        MCUGEN_DSP_NEXT_SHIFT
+        MCUGEN_DSP_SCALE("r5", "r9", "lr")
+        "ldr r1, [r0, #8]\n"
+        "ldr.w lr, [r0, #12]\n"
+        "adds r0, #20\n"
+        MCUGEN_DSP_NEXT_SHIFT
+        MCUGEN_DSP_SCALE("r6", "r10", "r1")
+        MCUGEN_DSP_NEXT_SHIFT
+        MCUGEN_DSP_SCALE("r7", "r11", "lr")
+        MCUGEN_DSP_SATURATE("r4", "r5", "r6", "r7")
+        MCUGEN_DSP_SATURATE("r8", "r9", "r10", "r11")
+        "ldr r1, [sp, #16]\n"
+        "ldr r3, [sp, #20]\n"
+        "ldr r2, [sp, #24]\n"
+        "subs r3, #4\n"
+        "blt 3f\n"
+        "str.w r8, [r1, r2]\n"
+        "str r4, [r1], #4\n"
+        "str r1, [sp, #16]\n"
+        "str r3, [sp, #20]\n"
+        "bne.w 0b\n"
+        "b 6f\n"
 
-                                         "3:\n" /* 1 to 3 channels left: -3 to -1 in r3 */
-                                         "adds r3, #2\n"
-                                         "blt 4f\n"
-                                         "strh.w r8, [r1, r2]\n"
-                                         "strh r4, [r1], #2\n"
-                                         "beq 6f\n"
-                                         "lsr r8, r8, #16\n"
-                                         "lsr r4, r4, #16\n"
-                                         "4:\n"
-                                         "strb.w r8, [r1, r2]\n"
-                                         "strb r4, [r1]\n"
-                                         "b 6f\n"
+        "3:\n"  /* 1 to 3 channels left: -3 to -1 in r3 */
+        "adds r3, #2\n"
+        "blt 4f\n"
+        "strh.w r8, [r1, r2]\n"
+        "strh r4, [r1], #2\n"
+        "beq 6f\n"
+        "lsr r8, r8, #16\n"
+        "lsr r4, r4, #16\n"
+        "4:\n"
+        "strb.w r8, [r1, r2]\n"
+        "strb r4, [r1]\n"
+        "b 6f\n"
 
-                                         "5:\n" /* each pixel has biases of its own */
-                                         "ldr r2, [sp, #32]\n"
-                                         "ldm r2!, {r4-r7}\n"
-                                         "ldr r3, [sp, #36]\n"
-                                         "ldm r3!, {r8-r11}\n"
-                                         "strd r2, r3, [sp, #32]\n"
-                                         "ldr r3, [sp, #40]\n"
-                                         "bx r3\n"
+        "5:\n"  /* each pixel has biases of its own */
+        "ldr r2, [sp, #32]\n"
+        "ldm r2!, {r4-r7}\n"
+        "ldr r3, [sp, #36]\n"
+        "ldm r3!, {r8-r11}\n"
+        "strd r2, r3, [sp, #32]\n"
+        "ldr r3, [sp, #40]\n"
+        "bx r3\n"
 
-                                         "6:\n"
-                                         "add sp, #44\n"
-                                         "pop {r4-r11, pc}\n" ::
-                                             : "memory");
+        "6:\n"
+        "add sp, #44\n"
+        "pop {r4-r11, pc}\n"
+        ::: "memory");
+    /* clang-format on */
 }
 
 #else /* the same in C, to the bit */
@@ -352,15 +364,14 @@ static inline void mcugen_dsp_expand_row(const int8_t *values, int32_t len, int1
     }
 }
 
-static inline int16_t *mcugen_dsp_expand(const int8_t *a, const int8_t *b, int32_t len,
-                                         int16_t *columns, int32_t rows, int32_t step)
+static inline void mcugen_dsp_expand(const int8_t *a, const int8_t *b, int32_t len,
+                                     int16_t *columns, int32_t rows, int32_t a_step, int32_t b_step)
 {
     for (int32_t row = 0; row < rows; row++) {
-        mcugen_dsp_expand_row(&a[row * step], len, columns);
-        mcugen_dsp_expand_row(&b[row * step], len, &columns[2]);
+        mcugen_dsp_expand_row(&a[row * a_step], len, columns);
+        mcugen_dsp_expand_row(&b[row * b_step], len, &columns[2]);
         columns += 4 * mcugen_dsp_pairs(len);
     }
-    return columns;
 }
 
 static inline void mcugen_dsp_block(const mcugen_dsp_block_t *block, int8_t *output,
@@ -409,7 +420,7 @@ mcugen_conv_1x1_s8_dsp(const mcugen_conv_1x1_s8_dsp_params_t *p, const int8_t *i
 
     for (int32_t pixel = 0; pixel < p->pixels; pixel += 2) {
         const int32_t second = ((p->pixels - pixel) > 1) ? 1 : 0;
-        (void)mcugen_dsp_expand(input, &input[second * p->in_ch], p->in_ch, columns, 1, 0);
+        mcugen_dsp_expand(input, &input[second * p->in_ch], p->in_ch, columns, 1, 0, 0);
         mcugen_dsp_block(&block, output, second * p->out_ch);
         input += 2 * p->in_ch;
         output += 2 * p->out_ch;
@@ -417,66 +428,68 @@ mcugen_conv_1x1_s8_dsp(const mcugen_conv_1x1_s8_dsp_params_t *p, const int8_t *i
     mcugen_dsp_clamp(start, p->pixels * p->out_ch, p->low, p->high);
 }
 
-/** Values of one row of a window, in `row` where they do not lie side by side in the input. */
-static MCUGEN_NOINLINE MCUGEN_UNUSED const int8_t *
-mcugen_dsp_row(const mcugen_conv_s8_dsp_params_t *p, const int8_t *input, int32_t y, int32_t x,
-               int8_t *row)
+/** Values of one row of a window; `target` holds padding. */
+static inline void mcugen_dsp_gather_row(const mcugen_conv_s8_dsp_params_t *p, const int8_t *input,
+                                         int32_t y, int32_t x, int8_t *target)
 {
-    const int8_t *source = (y >= 0) ? &input[y * p->in_w * p->in_ch] : input;
-    const int32_t end = x + ((p->kernel_w - 1) * p->dilation_w) + 1;
-    const int32_t first = (x < 0) ? -x : 0;
-    const int32_t last = (end <= p->in_w) ? p->kernel_w : (p->in_w - x);
+    const int8_t *source = &input[y * p->in_w * p->in_ch];
 
-    if ((p->dilation_w == 1) && (y >= 0) && (y < p->in_h) && (x >= 0) && (end <= p->in_w)) {
-        return &source[x * p->in_ch];
-    }
-    mcugen_dsp_fill(row, p->pad_value, p->row_len);
-    if ((y < 0) || (y >= p->in_h)) {
-        return row;
-    }
     if (p->dilation_w == 1) {
+        const int32_t first = (x < 0) ? -x : 0;
+        const int32_t last = ((x + p->kernel_w) <= p->in_w) ? p->kernel_w : (p->in_w - x);
         if (first < last) {
-            mcugen_dsp_copy(&row[first * p->in_ch], &source[(x + first) * p->in_ch],
+            mcugen_dsp_copy(&target[first * p->in_ch], &source[(x + first) * p->in_ch],
                             (last - first) * p->in_ch);
         }
-        return row;
+        return;
     }
     for (int32_t j = 0; j < p->kernel_w; j++) {
         const int32_t in_x = x + (j * p->dilation_w);
         if ((in_x >= 0) && (in_x < p->in_w)) {
-            mcugen_dsp_copy(&row[j * p->in_ch], &source[in_x * p->in_ch], p->in_ch);
+            mcugen_dsp_copy(&target[j * p->in_ch], &source[in_x * p->in_ch], p->in_ch);
         }
     }
-    return row;
 }
 
 /**
- * Expand the windows of two pixels to columns, wherever they lie.
+ * The window of one pixel of the output, wherever it lies.
  *
- * @param[in]  p       Geometry.
- * @param[in]  input   int8 [in_h, in_w, in_ch].
- * @param[in]  y       Place of the first pixel in the output.
- * @param[in]  x       Likewise.
- * @param[in]  next_y  Place of the second.
- * @param[in]  next_x  Likewise.
- * @param[out] scratch As mcugen_conv_s8_dsp has it.
+ * @param[in]  p      Geometry.
+ * @param[in]  input  int8 [in_h, in_w, in_ch].
+ * @param[in]  y      Place of the pixel.
+ * @param[in]  x      Likewise.
+ * @param[out] target int8 [kernel_h, row_len].
  */
-static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_dsp_columns(const mcugen_conv_s8_dsp_params_t *p,
-                                                             const int8_t *input, int32_t y,
-                                                             int32_t x, int32_t next_y,
-                                                             int32_t next_x, int8_t *scratch)
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_dsp_gather(const mcugen_conv_s8_dsp_params_t *p,
+                                                            const int8_t *input, int32_t y,
+                                                            int32_t x, int8_t *target)
 {
-    int16_t *columns = (int16_t *)(void *)scratch;
-    int8_t *rows = &scratch[8 * p->pairs];
+    int32_t in_y = (y * p->stride_h) - p->pad_top;
 
+    mcugen_dsp_fill(target, p->pad_value, p->kernel_h * p->row_len);
     for (int32_t i = 0; i < p->kernel_h; i++) {
-        const int32_t down = (i * p->dilation_h) - p->pad_top;
-        const int8_t *a = mcugen_dsp_row(p, input, (y * p->stride_h) + down,
-                                         (x * p->stride_w) - p->pad_left, rows);
-        const int8_t *b = mcugen_dsp_row(p, input, (next_y * p->stride_h) + down,
-                                         (next_x * p->stride_w) - p->pad_left, &rows[p->row_len]);
-        columns = mcugen_dsp_expand(a, b, p->kernel_w * p->in_ch, columns, 1, 0);
+        if ((in_y >= 0) && (in_y < p->in_h)) {
+            mcugen_dsp_gather_row(p, input, in_y, (x * p->stride_w) - p->pad_left, target);
+        }
+        in_y += p->dilation_h;
+        target += p->row_len;
     }
+}
+
+/** The window of the pixel at (y, x) of the output lies in the input, row by row in one piece. */
+static inline int32_t mcugen_dsp_is_inner(const mcugen_conv_s8_dsp_params_t *p, int32_t y,
+                                          int32_t x)
+{
+    return ((y >= p->first_y) && (y < p->last_y) && (x >= p->first_x) && (x < p->last_x)) ? 1 : 0;
+}
+
+/** The first value of that window. */
+static inline const int8_t *mcugen_dsp_window(const mcugen_conv_s8_dsp_params_t *p,
+                                              const int8_t *input, int32_t y, int32_t x)
+{
+    const int32_t in_y = (y * p->stride_h) - p->pad_top;
+
+    return &input[((in_y * p->in_w) + (x * p->stride_w) - p->pad_left) * p->in_ch];
 }
 
 /** The biases of the pixel at (y, x) of the output. */
@@ -495,7 +508,8 @@ static inline const int32_t *mcugen_dsp_bias(const mcugen_conv_s8_dsp_params_t *
  * @param[in]  input   int8 [in_h, in_w, in_ch].
  * @param[out] output  int8 [out_h, out_w, out_ch]; may overlap the input as far as the windows of
  *                     two pixels are read before their outputs are written.
- * @param[out] scratch 8 * pairs + 2 * row_len bytes, aligned to 4.
+ * @param[out] scratch 8 * pairs + 2 * kernel_h * row_len bytes, aligned to 4; none of the
+ *                     latter where all windows lie in the input in one piece.
  */
 static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_conv_s8_dsp(const mcugen_conv_s8_dsp_params_t *p,
                                                              const int8_t *input, int8_t *output,
@@ -503,9 +517,9 @@ static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_conv_s8_dsp(const mcugen_conv_s
 {
     mcugen_dsp_block_t block = {p->packed, (const int16_t *)(void *)scratch, p->out_ch,
                                 p->pairs,  (2 * p->zero_point) + 1,          {NULL, NULL}};
-    const int32_t step = p->stride_w * p->in_ch;
-    const int32_t row = p->in_w * p->in_ch;
     const int32_t pixels = p->out_h * p->out_w;
+    const int32_t step = p->dilation_h * p->in_w * p->in_ch;
+    int8_t *rows = &scratch[8 * p->pairs];
     int8_t *const start = output;
     int32_t y = 0;
     int32_t x = 0;
@@ -518,15 +532,24 @@ static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_conv_s8_dsp(const mcugen_conv_s
             next_x = 0;
             next_y++;
         }
-        if ((y >= p->first_y) && (y < p->last_y) && (x >= p->first_x) && (x < next_x) &&
-            (next_x < p->last_x)) {
-            const int8_t *a = &input[(((y * p->stride_h) - p->pad_top) * row) + (x * step) -
-                                     (p->pad_left * p->in_ch)];
-            (void)mcugen_dsp_expand(a, &a[step], p->kernel_w * p->in_ch, (int16_t *)(void *)scratch,
-                                    p->kernel_h, p->dilation_h * row);
+        const int8_t *a = rows;
+        const int8_t *b = &rows[p->kernel_h * p->row_len];
+        int32_t a_step = p->row_len;
+        int32_t b_step = p->row_len;
+        if (mcugen_dsp_is_inner(p, y, x) != 0) {
+            a = mcugen_dsp_window(p, input, y, x);
+            a_step = step;
         } else {
-            mcugen_dsp_columns(p, input, y, x, next_y, next_x, scratch);
+            mcugen_dsp_gather(p, input, y, x, rows);
         }
+        if (mcugen_dsp_is_inner(p, next_y, next_x) != 0) {
+            b = mcugen_dsp_window(p, input, next_y, next_x);
+            b_step = step;
+        } else {
+            mcugen_dsp_gather(p, input, next_y, next_x, &rows[p->kernel_h * p->row_len]);
+        }
+        mcugen_dsp_expand(a, b, p->kernel_w * p->in_ch, (int16_t *)(void *)scratch, p->kernel_h,
+                          a_step, b_step);
         if (p->bias != NULL) {
             block.bias[0] = mcugen_dsp_bias(p, y, x);
             block.bias[1] = mcugen_dsp_bias(p, next_y, next_x);

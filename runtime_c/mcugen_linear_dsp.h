@@ -69,19 +69,20 @@ static MCUGEN_NAKED void mcugen_dsp_vector(const mcugen_linear_s8_dsp_params_t *
                                            const int8_t *input MCUGEN_UNUSED,
                                            int8_t *output MCUGEN_UNUSED)
 {
+    /* clang-format off */
     __asm__ volatile(
         "push {r4-r11, lr}\n"
         "sub sp, #20\n"
         "mov r11, r2\n"
         "ldr r3, [r0, #4]\n"  /* in_ch */
         "ldr r4, [r0, #8]\n"  /* out_ch */
-        "ldr r5, [r0, #12]\n" /* zero_point */
+        "ldr r5, [r0, #12]\n"  /* zero_point */
         "ldr r0, [r0, #0]\n"  /* packed */
         "add r3, r3, #3\n"
         "bic r3, r3, #3\n"
         "add lr, r1, r3\n"
         "rsb r3, r3, #0\n"
-        "and r3, r3, #28\n" /* input bytes that the first round skips */
+        "and r3, r3, #28\n"  /* input bytes that the first round skips */
         "sub r1, r1, r3\n"
         "mov r6, #" MCUGEN_DSP_FOUR_CODE " / 4\n"
         "adr.w r7, 2f\n"
@@ -103,7 +104,9 @@ static MCUGEN_NAKED void mcugen_dsp_vector(const mcugen_linear_s8_dsp_params_t *
         "bx r3\n"
 
         "2:\n"
-        ".irp at, 0, 16, 32, 48, 64, 80, 96, 112\n" MCUGEN_DSP_FOUR ".endr\n"
+        ".irp at, 0, 16, 32, 48, 64, 80, 96, 112\n"
+        MCUGEN_DSP_FOUR
+        ".endr\n"
         "adds r1, #32\n"
         "adds r0, #128\n"
         "cmp r1, lr\n"
@@ -119,29 +122,33 @@ static MCUGEN_NAKED void mcugen_dsp_vector(const mcugen_linear_s8_dsp_params_t *
         "sub r7, r7, r6\n"
         "lsl r12, r1, r8\n"
         "smmla r4, r4, r2, r12\n"
-        "asr r4, r4, r8\n" MCUGEN_DSP_SCALE_NEXT("r5", "r3") MCUGEN_DSP_SCALE_NEXT("r6", "r9")
-            MCUGEN_DSP_SCALE_NEXT("r7", "r10") MCUGEN_DSP_SATURATE(
-                "r4", "r5", "r6", "r7") "adds r0, #20\n"
-                                        "ldr r1, [sp, #12]\n"
-                                        "subs r1, #4\n"
-                                        "blt 3f\n"
-                                        "str r4, [r11], #4\n"
-                                        "str r1, [sp, #12]\n"
-                                        "bne.w 1b\n"
-                                        "b 5f\n"
+        "asr r4, r4, r8\n"
+        MCUGEN_DSP_SCALE_NEXT("r5", "r3")
+        MCUGEN_DSP_SCALE_NEXT("r6", "r9")
+        MCUGEN_DSP_SCALE_NEXT("r7", "r10")
+        MCUGEN_DSP_SATURATE("r4", "r5", "r6", "r7")
+        "adds r0, #20\n"
+        "ldr r1, [sp, #12]\n"
+        "subs r1, #4\n"
+        "blt 3f\n"
+        "str r4, [r11], #4\n"
+        "str r1, [sp, #12]\n"
+        "bne.w 1b\n"
+        "b 5f\n"
 
-                                        "3:\n" /* 1 to 3 channels left: -3 to -1 in r1 */
-                                        "adds r1, #2\n"
-                                        "blt 4f\n"
-                                        "strh r4, [r11], #2\n"
-                                        "beq 5f\n"
-                                        "lsr r4, r4, #16\n"
-                                        "4:\n"
-                                        "strb r4, [r11]\n"
-                                        "5:\n"
-                                        "add sp, #20\n"
-                                        "pop {r4-r11, pc}\n" ::
-                                            : "memory");
+        "3:\n"  /* 1 to 3 channels left: -3 to -1 in r1 */
+        "adds r1, #2\n"
+        "blt 4f\n"
+        "strh r4, [r11], #2\n"
+        "beq 5f\n"
+        "lsr r4, r4, #16\n"
+        "4:\n"
+        "strb r4, [r11]\n"
+        "5:\n"
+        "add sp, #20\n"
+        "pop {r4-r11, pc}\n"
+        ::: "memory");
+    /* clang-format on */
 }
 
 #else /* the same in C, to the bit */

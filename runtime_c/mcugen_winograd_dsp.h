@@ -68,40 +68,46 @@ static MCUGEN_NAKED void mcugen_winograd_products(const uint32_t *weights MCUGEN
                                                   int32_t *sums MCUGEN_UNUSED,
                                                   int32_t rounds MCUGEN_UNUSED)
 {
-    __asm__ volatile("push {r4-r11, lr}\n"
-                     "sub sp, #16\n"
-                     "add r12, r2, #512\n"
-                     "strd r2, r12, [sp, #0]\n"
-                     "subs r3, #1\n"
-                     "str r3, [sp, #8]\n"
-                     "0:\n"
-                     ".irp at, 0\n" MCUGEN_WINOGRAD_PAIR(
-                         "smuad", "", "", "", "", "", "", "",
-                         "") ".endr\n"
-                             ".irp at, 16, 32, 48, 64, 80, 96, 112\n" MCUGEN_WINOGRAD_MORE ".endr\n"
-                             "ldr r2, [sp, #8]\n"
-                             "adds r0, #128\n"
-                             "adds r1, #64\n"
-                             "cmp r2, #0\n"
-                             "beq.w 2f\n"
-                             "1:\n"
-                             "str r2, [sp, #12]\n"
-                             ".irp at, 0, 16, 32, 48, 64, 80, 96, 112\n" MCUGEN_WINOGRAD_MORE
-                             ".endr\n"
-                             "ldr r2, [sp, #12]\n"
-                             "adds r0, #128\n"
-                             "adds r1, #64\n"
-                             "subs r2, #1\n"
-                             "bne.w 1b\n"
-                             "2:\n"
-                             "ldrd r2, r3, [sp, #0]\n"
-                             "stm r2!, {r4-r11}\n"
-                             "str r2, [sp, #0]\n"
-                             "cmp r2, r3\n"
-                             "bne.w 0b\n"
-                             "add sp, #16\n"
-                             "pop {r4-r11, pc}\n" ::
-                                 : "memory");
+    /* clang-format off */
+    __asm__ volatile(
+        "push {r4-r11, lr}\n"
+        "sub sp, #16\n"
+        "add r12, r2, #512\n"
+        "strd r2, r12, [sp, #0]\n"
+        "subs r3, #1\n"
+        "str r3, [sp, #8]\n"
+        "0:\n"
+        ".irp at, 0\n"
+        MCUGEN_WINOGRAD_PAIR("smuad", "", "", "", "", "", "", "", "")
+        ".endr\n"
+        ".irp at, 16, 32, 48, 64, 80, 96, 112\n"
+        MCUGEN_WINOGRAD_MORE
+        ".endr\n"
+        "ldr r2, [sp, #8]\n"
+        "adds r0, #128\n"
+        "adds r1, #64\n"
+        "cmp r2, #0\n"
+        "beq.w 2f\n"
+        "1:\n"
+        "str r2, [sp, #12]\n"
+        ".irp at, 0, 16, 32, 48, 64, 80, 96, 112\n"
+        MCUGEN_WINOGRAD_MORE
+        ".endr\n"
+        "ldr r2, [sp, #12]\n"
+        "adds r0, #128\n"
+        "adds r1, #64\n"
+        "subs r2, #1\n"
+        "bne.w 1b\n"
+        "2:\n"
+        "ldrd r2, r3, [sp, #0]\n"
+        "stm r2!, {r4-r11}\n"
+        "str r2, [sp, #0]\n"
+        "cmp r2, r3\n"
+        "bne.w 0b\n"
+        "add sp, #16\n"
+        "pop {r4-r11, pc}\n"
+        ::: "memory");
+    /* clang-format on */
 }
 
 /* Sums of one column of a tile, at the byte `at` behind r0: those of both rows of outputs. */
@@ -133,45 +139,50 @@ static MCUGEN_NAKED void mcugen_winograd_outputs(const int32_t *sums MCUGEN_UNUS
                                                  int32_t rounding MCUGEN_UNUSED,
                                                  int8_t *block MCUGEN_UNUSED)
 {
+    /* clang-format off */
     __asm__ volatile(
         "push {r2, r4-r11, lr}\n"
         "mov r12, r1\n"
         "mov r1, r3\n"
         "mov lr, #8\n"
-        "1:\n" MCUGEN_WINOGRAD_COLUMN("r2", "r3", "r4", "r5", "0", "128", "256", "384", "")
-            MCUGEN_WINOGRAD_COLUMN("r4", "r5", "r6", "r7", "32", "160", "288", "416",
-                                   "ldr.w r8, [r12]\nadd r5, r5, r8\n")
-                MCUGEN_WINOGRAD_COLUMN("r6", "r7", "r8", "r9", "64", "192", "320", "448", "")
-                    MCUGEN_WINOGRAD_COLUMN(
-                        "r8", "r9", "r10", "r11", "96", "224", "352", "480",
-                        "") "add r2, r2, r4\n"
-                            "add r2, r2, r6\n"
-                            "sub r4, r4, r6\n"
-                            "sub r4, r4, r8\n"
-                            "add r3, r3, r5\n"
-                            "add r3, r3, r7\n"
-                            "sub r5, r5, r7\n"
-                            "sub r5, r5, r9\n"
-                            "ldr.w r8, [r12, #32]\n"
-                            "ldr.w r6, [r12, #16]\n"
-                            "ldr r7, [sp, #0]\n"
-                            "adds r0, #4\n"
-                            "lsl r10, r7, r8\n" MCUGEN_WINOGRAD_SCALE("r2")
-                                MCUGEN_WINOGRAD_SCALE("r4") MCUGEN_WINOGRAD_SCALE("r3")
-                                    MCUGEN_WINOGRAD_SCALE("r5") "strb r2, [r1], #1\n"
-                                                                "strb r4, [r1, #3]\n"
-                                                                "strb r3, [r1, #15]\n"
-                                                                "strb r5, [r1, #19]\n"
-                                                                "add r12, r12, #4\n"
-                                                                "subs lr, #1\n"
-                                                                "cmp lr, #4\n"
-                                                                "itt eq\n" /* the second tile */
-                                                                "subeq r12, #16\n"
-                                                                "addeq r1, #4\n"
-                                                                "cmp lr, #0\n"
-                                                                "bne.w 1b\n"
-                                                                "pop {r2, r4-r11, pc}\n" ::
-                                                                    : "memory");
+        "1:\n"
+        MCUGEN_WINOGRAD_COLUMN("r2", "r3", "r4", "r5", "0", "128", "256", "384", "")
+        MCUGEN_WINOGRAD_COLUMN("r4", "r5", "r6", "r7", "32", "160", "288", "416",
+                               "ldr.w r8, [r12]\n" "add r5, r5, r8\n")
+        MCUGEN_WINOGRAD_COLUMN("r6", "r7", "r8", "r9", "64", "192", "320", "448", "")
+        MCUGEN_WINOGRAD_COLUMN("r8", "r9", "r10", "r11", "96", "224", "352", "480", "")
+        "add r2, r2, r4\n"
+        "add r2, r2, r6\n"
+        "sub r4, r4, r6\n"
+        "sub r4, r4, r8\n"
+        "add r3, r3, r5\n"
+        "add r3, r3, r7\n"
+        "sub r5, r5, r7\n"
+        "sub r5, r5, r9\n"
+        "ldr.w r8, [r12, #32]\n"
+        "ldr.w r6, [r12, #16]\n"
+        "ldr r7, [sp, #0]\n"
+        "adds r0, #4\n"
+        "lsl r10, r7, r8\n"
+        MCUGEN_WINOGRAD_SCALE("r2")
+        MCUGEN_WINOGRAD_SCALE("r4")
+        MCUGEN_WINOGRAD_SCALE("r3")
+        MCUGEN_WINOGRAD_SCALE("r5")
+        "strb r2, [r1], #1\n"
+        "strb r4, [r1, #3]\n"
+        "strb r3, [r1, #15]\n"
+        "strb r5, [r1, #19]\n"
+        "add r12, r12, #4\n"
+        "subs lr, #1\n"
+        "cmp lr, #4\n"
+        "itt eq\n"  /* the second tile */
+        "subeq r12, #16\n"
+        "addeq r1, #4\n"
+        "cmp lr, #0\n"
+        "bne.w 1b\n"
+        "pop {r2, r4-r11, pc}\n"
+        ::: "memory");
+    /* clang-format on */
 }
 
 #else

@@ -11,7 +11,7 @@ import numpy as np
 from mcugen.fixed_point import Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall
-from mcugen.ops.dsp import QUAD, Fields, Quads, clamp_fields, pack_quads, pair_order
+from mcugen.ops.dsp import Fields, Quads, clamp_fields, pack_quads, pair_order
 from mcugen.ops.overlap import window_overlap
 from mcugen.ops.weights import bias_classes
 from mcugen.ops.window import AxisWindows, Window, as_image
@@ -63,7 +63,7 @@ def rows_kernel(quads: Quads, rows: int, in_ch: int, out_ch: int, requantize: Re
     return Kernel(
         variant=VARIANT,
         calls=(call,),
-        cycles=_cycles(quads, rows, -(-out_ch // QUAD)),
+        cycles=_rows_cycles(quads, rows, in_ch),
         overlaps=(window_overlap(one, along, in_ch, out_ch, group=GROUP, copied=True),),
     )
 
@@ -95,13 +95,13 @@ def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Ke
             *clamp_fields(op.requantize),
         ),
         tables=(packed_table(quads), *bias_tables),
-        scratch_bytes=_columns_bytes(quads) + (0 if whole else GROUP * row_len),
+        scratch_bytes=_columns_bytes(quads)
+        + (0 if whole else GROUP * op.window.kernel[0] * row_len),
     )
-    pixels = output[0] * output[1]
     return Kernel(
         variant=VARIANT,
         calls=(call,),
-        cycles=_cycles(quads, pixels, -(-output[2] // QUAD)),
+        cycles=_windows_cycles(op, quads, (last_y - first_y) * (last_x - first_x), output),
         overlaps=(window_overlap(rows, cols, image[2], output[2], group=GROUP, copied=True),),
     )
 
@@ -139,7 +139,28 @@ def _whole(axis: AxisWindows) -> tuple[int, int]:
     return (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, 0)
 
 
-def _cycles(quads: Quads, pixels: int, quad_count: int) -> float:
+def _quads_cycles(quads: Quads) -> float:
+    """All channels of two pixels: rounds of 16 pairs, requantization, entry and exit."""
     rounds = -(-quads.pairs // 16)
-    block = quad_count * (80 + 8 * rounds + 15 * quads.pairs)
-    return -(-pixels // GROUP) * (60 + 7 * quads.pairs + block)
+    return 64.0 + len(quads.packed) * (79 + 8 * rounds + 15 * quads.pairs)
+
+
+def _expand_cycles(length: int, rows: int) -> float:
+    """Rows of `length` values of two pixels."""
+    words, rest = divmod(length, 4)
+    row = 15 + 28 * (words // 2) + 19 * (words % 2) + (14 if rest else 0)
+    return 24.0 + rows * row
+
+
+def _rows_cycles(quads: Quads, rows: int, in_ch: int) -> float:
+    return 60.0 + -(-rows // GROUP) * (33 + _expand_cycles(in_ch, 1) + _quads_cycles(quads))
+
+
+def _windows_cycles(op: ConvS8, quads: Quads, inner: int, output: Image) -> float:
+    """`inner` of the output pixels have windows that need not be gathered."""
+    kernel_h, kernel_w = op.window.kernel
+    length = kernel_w * op.weight.shape[3]
+    pixels = output[0] * output[1]
+    gathered = (pixels - inner) * (60.0 + kernel_h * (35 + length))
+    pair = 115 + _expand_cycles(length, kernel_h) + _quads_cycles(quads)
+    return float(gathered + -(-pixels // GROUP) * pair)

@@ -109,5 +109,5 @@ def _distance(window: Window, image: tuple[int, int, int], output: tuple[int, in
 def _cycles(image: tuple[int, int, int], output: tuple[int, int, int]) -> float:
     in_ch, out_ch = image[2], output[2]
     groups = -(-output[0] // TILE_ROWS) * -(-output[1] // GROUP_COLS)
-    quad = 16 * (25 + 8 * in_ch) + 8 * 100
-    return float(groups * (110 * in_ch + quad * math.ceil(out_ch / QUAD)))
+    quad = 16 * (25 + 8 * in_ch) + 8 * 106
+    return float(groups * (130 * in_ch + quad * math.ceil(out_ch / QUAD)))
