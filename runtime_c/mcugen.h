@@ -11,8 +11,10 @@
 
 #define MCUGEN_RUNTIME_ABI 1
 
-/* For functions that must stay functions, where the compiler can be told. */
-#if defined(__GNUC__)
+/* For functions that must stay one function, where the compiler can be told. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define MCUGEN_NOINLINE __attribute__((noinline, noclone))
+#elif defined(__GNUC__)
 #define MCUGEN_NOINLINE __attribute__((noinline))
 #else
 #define MCUGEN_NOINLINE

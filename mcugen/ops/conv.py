@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import conv_dsp, conv_mve, dsp, mve, winograd_dsp
+from mcugen.ops import conv_dsp, conv_mve, depthwise_dsp, dsp, mve, winograd_dsp
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -238,6 +238,8 @@ class ConvS8(IntOp):
             found += conv_mve.conv_kernels(self, inputs, output)
         if dsp.serves(target, self.requantize):
             found += conv_dsp.conv_kernels(self, inputs, output)
+            if self.depthwise:
+                found += depthwise_dsp.depthwise_kernels(self, inputs, output, target)
             if target.optimize == "speed":
                 found += winograd_dsp.winograd_kernels(self, inputs, output)
         if is_scalar(target):
