@@ -30,7 +30,7 @@ typedef struct {
  *
  * @param[in]  p      Sizes and requantization.
  * @param[in]  input  int8 [outer, count, inner].
- * @param[out] output int8 [outer, inner]; must not overlap the input.
+ * @param[out] output int8 [outer, inner]; may begin with the input or before it.
  */
 static inline void mcugen_mean_s8(const mcugen_mean_s8_params_t *p, const int8_t *input,
                                   int8_t *output)

@@ -87,7 +87,7 @@ static inline void mcugen_max_into(int8_t *output, const int8_t *input, int32_t 
  *
  * @param[in]  p      Windows and channels.
  * @param[in]  input  int8 [in_h, in_w, ch].
- * @param[out] output int8 [out_h, out_w, ch]; must not overlap the input.
+ * @param[out] output int8 [out_h, out_w, ch]; may lie on pixels that no window reads any more.
  */
 static inline void mcugen_max_pool_s8(const mcugen_max_pool_s8_params_t *p, const int8_t *input,
                                       int8_t *output)
@@ -134,7 +134,7 @@ static inline int32_t mcugen_window_sum(const int8_t *input, int32_t h, int32_t 
  *
  * @param[in]  p      Windows, channels, divisors and requantization.
  * @param[in]  input  int8 [in_h, in_w, ch].
- * @param[out] output int8 [out_h, out_w, ch]; must not overlap the input.
+ * @param[out] output int8 [out_h, out_w, ch]; may lie on pixels that no window reads any more.
  */
 static inline void mcugen_avg_pool_s8(const mcugen_avg_pool_s8_params_t *p, const int8_t *input,
                                       int8_t *output)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mcugen.fixed_point import Affine, IntArray
 from mcugen.ir.graph import Shape
-from mcugen.ops import mve
+from mcugen.ops import dsp, mve
 from mcugen.ops.affine import affine_bounds, lower_affine
 from mcugen.ops.base import (
     NO_CLAMP,
@@ -98,8 +98,11 @@ class AddS8(IntOp):
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
-        if len(full_size_operands(inputs, output)) == 2 and mve.FEATURE in target.features:
-            found.append(mve.twin(found[0], 30.0 + 2.25 * math.prod(output)))
+        if len(full_size_operands(inputs, output)) == 2:
+            if mve.FEATURE in target.features:
+                found.append(mve.twin(found[0], 30.0 + 2.25 * math.prod(output)))
+            if dsp.FEATURE in target.features:
+                found.append(dsp.twin(found[0], 60.0 + 9.0 * math.prod(output)))
         return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mcugen.errors import ModelError
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import mve
+from mcugen.ops import dsp, mve
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -24,10 +24,12 @@ from mcugen.ops.base import (
     KernelCall,
     Lowering,
     Op,
+    Overlap,
     Padding,
     Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
+from mcugen.ops.overlap import window_overlap
 from mcugen.ops.weights import proved_requantize, requantize_tables
 from mcugen.ops.window import (
     AxisWindows,
@@ -235,7 +237,15 @@ class AvgPoolS8(IntOp):
         single = self.requantize.mode == "single"
         if single and mve.FEATURE in target.features:
             found.append(mve.twin(found[0], self._instructions(output)))
+        if single and output[-1] >= dsp.QUAD and dsp.FEATURE in target.features:
+            found.append(dsp.twin(found[0], self._cycles(output)))
         return tuple(found)
+
+    def _cycles(self, output: Shape) -> float:
+        """Of the kernel that sums four channels in two words."""
+        pixels = float(np.sum(self.rows.counts()) * np.sum(self.cols.counts()))
+        windows = self.rows.out_len * self.cols.out_len
+        return -(-output[-1] // dsp.QUAD) * (9.0 * pixels + 170.0 * windows) + 80.0 * windows
 
     def _instructions(self, output: Shape) -> float:
         """Of the vector kernel: each four channels take every pixel of their window."""
@@ -244,6 +254,10 @@ class AvgPoolS8(IntOp):
         windows = self.rows.out_len * self.cols.out_len
         vectors = -(-output[-1] // mve.LANES)
         return vectors * (5.0 * pixels + 7.0 * rows + 28.0 * windows) + 46.0 * windows
+
+    def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
+        """Pixel after pixel, all channels of one before the next."""
+        return (window_overlap(self.rows, self.cols, output[-1], output[-1]),)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all windows."""

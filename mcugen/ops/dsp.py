@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.fixed_point import INT32_MAX, IntArray, Requantize
-from mcugen.ops.base import Target
+from mcugen.ops.base import Kernel, Target
 
 Fields = tuple[tuple[str, int | str | None], ...]
 QUAD = 4  # output channels that are computed at once
 MIXED = 256  # what the second of two channels that share a word is multiplied by
+FEATURE = "dsp"
 _HIGH_WORD = 33  # shift that keeps the high word of the product, and one bit of it for rounding
 
 
@@ -30,9 +31,16 @@ class Quads:
     pairs: int
 
 
+def twin(portable: Kernel, cycles: float) -> Kernel:
+    """The kernel for these cores that has the portable one's parameters, tables and overlaps."""
+    (call,) = portable.calls
+    own = replace(call, function=f"{call.function}_dsp", header=call.header.replace(".h", "_dsp.h"))
+    return replace(portable, variant="dsp", calls=(own,), cycles=cycles)
+
+
 def serves(target: Target, requantize: Requantize) -> bool:
     """The target has the instructions, and the layer the rounding, of these kernels."""
-    return "dsp" in target.features and requantize.mode == "single"
+    return FEATURE in target.features and requantize.mode == "single"
 
 
 def clamp_fields(requantize: Requantize) -> Fields:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
-from mcugen.ops import mve
+from mcugen.ops import dsp, mve
 from mcugen.ops.base import (
     Interval,
     IntOp,
@@ -19,10 +19,12 @@ from mcugen.ops.base import (
     KernelCall,
     Lowering,
     Op,
+    Overlap,
     Padding,
     Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
+from mcugen.ops.overlap import window_overlap
 from mcugen.ops.window import (
     AxisWindows,
     Pair,
@@ -142,7 +144,16 @@ class MaxPoolS8(IntOp):
         found = [self.portable(inputs, output)]
         if mve.FEATURE in target.features:
             found.append(mve.twin(found[0], self._instructions(output)))
+        if dsp.FEATURE in target.features:
+            found.append(dsp.twin(found[0], self._cycles(output)))
         return tuple(found)
+
+    def _cycles(self, output: Shape) -> float:
+        """Of the kernel that takes four channels of four pixels at a time."""
+        counts = np.outer(self.rows.counts(), self.cols.counts())
+        passes = float(np.sum(1 + np.maximum(0, -(-(counts - 4) // 3))))
+        steps = output[-1] // 4 * 20.0 + output[-1] % 4 * 20.0
+        return passes * (30.0 + steps) + 60.0 * counts.size + 15.0 * float(counts.sum())
 
     def _instructions(self, output: Shape) -> float:
         """Of the vector kernel: each vector of channels takes every pixel of its window."""
@@ -151,6 +162,10 @@ class MaxPoolS8(IntOp):
         windows = self.rows.out_len * self.cols.out_len
         vectors = -(-output[-1] // mve.VECTOR)
         return vectors * (5.0 * pixels + 21.0 * rows + 9.0 * windows) + 28.0 * windows
+
+    def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
+        """Pixel after pixel, all channels of one before the next."""
+        return (window_overlap(self.rows, self.cols, output[-1], output[-1]),)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all windows."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import mve
+from mcugen.ops import dsp, mve
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -105,6 +105,10 @@ class MeanS8(IntOp):
         axes = tuple(range(1 + self.first, 1 + self.last))
         return self.requantize(self.bias + inputs[0].sum(axis=axes))
 
+    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
+        """A value is stored where one of those was that it is the sum of, or before them."""
+        return (0,)
+
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Exact: the sum grows with every value."""
         low, high = (self.reference([x[None]])[0] for x in inputs[0])
@@ -126,7 +130,15 @@ class MeanS8(IntOp):
         single = self.requantize.mode == "single"
         if single and self.last < len(inputs[0]) and mve.FEATURE in target.features:
             found.append(mve.twin(found[0], self._instructions(inputs[0])))
+        many = math.prod(inputs[0][self.last :]) >= dsp.QUAD
+        if single and many and dsp.FEATURE in target.features:
+            found.append(dsp.twin(found[0], self._cycles(inputs[0])))
         return tuple(found)
+
+    def _cycles(self, source: Shape) -> float:
+        """Of the kernel that sums four neighbours in two words."""
+        quads = math.prod(source[: self.first]) * -(-math.prod(source[self.last :]) // dsp.QUAD)
+        return 60.0 + quads * (160.0 + 4.5 * math.prod(source[self.first : self.last]))
 
     def _instructions(self, source: Shape) -> float:
         """Of the vector kernel: four neighbours take all values that are summed."""

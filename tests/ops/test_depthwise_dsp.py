@@ -18,8 +18,8 @@ from mcugen.emit.render import render
 from mcugen.emit.view import network_view
 from mcugen.emit.write import write_files
 from mcugen.fixed_point import requantize_for
-from mcugen.ir.graph import Graph, Node, Shape
-from mcugen.ops.base import InputS8, Kernel, Optimize, Target
+from mcugen.ir.graph import Shape
+from mcugen.ops.base import Kernel, Optimize, Target
 from mcugen.ops.conv import ConvS8
 from mcugen.ops.depthwise_dsp import Planes, cut_columns, fit_planes, grid_of, in_place
 from mcugen.ops.window import Pads, Pair, Window, as_image
@@ -29,8 +29,8 @@ from mcugen.simulate.program import program_of
 from mcugen.verify.compare import compare
 from mcugen.verify.host import HostNetwork
 from mcugen.verify.inputs import verification_inputs
-from tests.ops.harness import DEFAULT_QPARAMS, check_op, graph_of
-from tests.ops.on_core import check_on_core
+from tests.ops.harness import check_op, graph_of
+from tests.ops.on_core import check_on_core, network_of
 
 DSP = Target(core="cortex-m4", features=frozenset({"dsp"}))
 Case = tuple[ConvS8, Shape, Shape]
@@ -210,23 +210,6 @@ def test_an_output_before_its_input(stride: int, below: int) -> None:
     check_at_offset(case(depthwise(0, 6, window), (30, 30)), below)
 
 
-def network_of(cases: Sequence[Case]) -> Graph:
-    """Independent layers, each with an input and an output of its own."""
-    inputs, layers_ = [], []
-    for k, (op, source, output) in enumerate(cases):
-        x, y = f"x{k}", f"y{k}"
-        inputs.append(Node(name=x, op=InputS8(), inputs=(), shape=source, qparams=DEFAULT_QPARAMS))
-        layers_.append(Node(name=y, op=op, inputs=(x,), shape=output, qparams=DEFAULT_QPARAMS))
-    return Graph(
-        name="net",
-        inputs=tuple(node.name for node in inputs),
-        outputs=tuple(node.name for node in layers_),
-        nodes=(*inputs, *layers_),
-        input_layouts=((0, 1, 2),) * len(cases),
-        output_layouts=((0, 1, 2),) * len(cases),
-    )
-
-
 def target_cases() -> list[Case]:
     """Each path of the assembly: strips and their rests, ends of rows, chunks, odd channels."""
     cases = []
@@ -248,4 +231,8 @@ def target_cases() -> list[Case]:
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m33"])
 def test_the_assembly_does_what_the_c_does(core: str) -> None:
-    check_on_core(network_of(target_cases()), core, minimum=12)
+    check_on_core(
+        network_of([(op, (source,), output) for op, source, output in target_cases()]),
+        core,
+        minimum=12,
+    )
