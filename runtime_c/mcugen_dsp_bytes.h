@@ -40,22 +40,17 @@ static inline int32_t mcugen_half(uint32_t word, int32_t i)
     return (int16_t)(uint16_t)((word >> (16 * i)) & 0xffffu);
 }
 
+#if defined(__ARM_FEATURE_DSP)
 /** The larger value of each pair. */
 static inline uint32_t mcugen_max_bytes(uint32_t a, uint32_t b)
 {
     uint32_t word;
-#if defined(__ARM_FEATURE_DSP)
+
     /* in one statement, as the flags of the first are the choice of the second */
     __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(word) : "r"(a), "r"(b) : "cc");
-#else
-    word = 0;
-    for (int32_t i = 0; i < 4; i++) {
-        const int32_t more = (mcugen_byte(a, i) > mcugen_byte(b, i)) ? 1 : 0;
-        word |= (((more != 0) ? a : b) & ((uint32_t)0xffu << (8 * i)));
-    }
-#endif
     return word;
 }
+#endif
 
 /** To two int16 sums: values 0 and 2 of a word. */
 static inline uint32_t mcugen_add_even_bytes(uint32_t sums, uint32_t word)

@@ -8,7 +8,7 @@
 #ifndef MCUGEN_POOL_H_INCLUDED
 #define MCUGEN_POOL_H_INCLUDED
 
-#include "mcugen.h"
+#include "mcugen_dsp_bytes.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,13 +56,20 @@ typedef struct {
     int32_t double_rounding;
 } mcugen_avg_pool_s8_params_t;
 
+/** numerator / denominator, at little cost where that is 1: not every core can divide. */
+static inline int32_t mcugen_window_quotient(int32_t numerator, int32_t denominator)
+{
+    return (denominator == 1) ? numerator : (numerator / denominator);
+}
+
 /** Window i along one axis, clipped to the axis. */
 static inline mcugen_extent_t mcugen_window_extent(const mcugen_axis_windows_t *axis, int32_t i)
 {
+    const int32_t start = i * axis->step;
     mcugen_extent_t extent;
 
-    extent.first = ((i * axis->step) / axis->parts) - axis->pad;
-    extent.end = (((i * axis->step) + axis->span) / axis->parts) - axis->pad;
+    extent.first = mcugen_window_quotient(start, axis->parts) - axis->pad;
+    extent.end = mcugen_window_quotient(start + axis->span, axis->parts) - axis->pad;
     while (extent.first < 0) {
         extent.first += axis->dilation;
     }
@@ -72,14 +79,59 @@ static inline mcugen_extent_t mcugen_window_extent(const mcugen_axis_windows_t *
     return extent;
 }
 
-/** output[c] = max(output[c], input[c]). */
-static inline void mcugen_max_into(int8_t *output, const int8_t *input, int32_t len)
+/** The larger of two values. */
+static inline int8_t mcugen_max(int8_t a, int8_t b)
 {
-    for (int32_t c = 0; c < len; c++) {
-        if (input[c] > output[c]) {
-            output[c] = input[c];
+    return (a > b) ? a : b;
+}
+
+/** output[c] = the largest of four pixels' values; pixels may be the same, or the output. */
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_max_of_four(int8_t *output,
+                                                             const int8_t *const *pixel, int32_t ch)
+{
+    const int8_t *a = pixel[0];
+    const int8_t *b = pixel[1];
+    const int8_t *c = pixel[2];
+    const int8_t *d = pixel[3];
+    int32_t i = 0;
+
+#if defined(__ARM_FEATURE_DSP)
+    for (; i < (ch - 3); i += 4) {
+        const uint32_t word_a = mcugen_load_bytes(&a[i]);
+        const uint32_t word_b = mcugen_load_bytes(&b[i]);
+        const uint32_t word_c = mcugen_load_bytes(&c[i]);
+        const uint32_t word_d = mcugen_load_bytes(&d[i]);
+        mcugen_store_bytes(&output[i], mcugen_max_bytes(mcugen_max_bytes(word_a, word_b),
+                                                        mcugen_max_bytes(word_c, word_d)));
+    }
+#endif
+    for (; i < ch; i++) {
+        output[i] = mcugen_max(mcugen_max(a[i], b[i]), mcugen_max(c[i], d[i]));
+    }
+}
+
+/** One window of a maximum pooling: its pixels four at a time, the maximum so far being one. */
+static inline void mcugen_max_of_window(const mcugen_max_pool_s8_params_t *p, const int8_t *input,
+                                        mcugen_extent_t rows, mcugen_extent_t cols, int8_t *output)
+{
+    const int8_t *pixel[4] = {input, input, input, input};
+    int32_t count = 0;
+
+    for (int32_t y = rows.first; y < rows.end; y += p->rows.dilation) {
+        for (int32_t x = cols.first; x < cols.end; x += p->cols.dilation) {
+            if (count == 4) {
+                mcugen_max_of_four(output, pixel, p->ch);
+                pixel[0] = output;
+                count = 1;
+            }
+            pixel[count] = &input[((y * p->cols.in_len) + x) * p->ch];
+            count++;
         }
     }
+    for (int32_t i = count; i < 4; i++) {
+        pixel[i] = pixel[0];
+    }
+    mcugen_max_of_four(output, pixel, p->ch);
 }
 
 /**
@@ -96,14 +148,7 @@ static inline void mcugen_max_pool_s8(const mcugen_max_pool_s8_params_t *p, cons
         const mcugen_extent_t rows = mcugen_window_extent(&p->rows, i);
         for (int32_t j = 0; j < p->cols.out_len; j++) {
             const mcugen_extent_t cols = mcugen_window_extent(&p->cols, j);
-            for (int32_t c = 0; c < p->ch; c++) {
-                output[c] = INT8_MIN;
-            }
-            for (int32_t y = rows.first; y < rows.end; y += p->rows.dilation) {
-                for (int32_t x = cols.first; x < cols.end; x += p->cols.dilation) {
-                    mcugen_max_into(output, &input[((y * p->cols.in_len) + x) * p->ch], p->ch);
-                }
-            }
+            mcugen_max_of_window(p, input, rows, cols, output);
             output += p->ch;
         }
     }

@@ -1,90 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file mcugen_pool_dsp.h
- * @brief Pooling of four channels at a time for cores with the DSP extension.
+ * @brief Average pooling of four channels at a time for cores with the DSP extension.
  */
 #ifndef MCUGEN_POOL_DSP_H_INCLUDED
 #define MCUGEN_POOL_DSP_H_INCLUDED
 
-#include "mcugen_dsp_bytes.h"
 #include "mcugen_pool.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef mcugen_max_pool_s8_params_t mcugen_max_pool_s8_dsp_params_t;
 typedef mcugen_avg_pool_s8_params_t mcugen_avg_pool_s8_dsp_params_t;
-
-/** output[c] = the largest of four pixels' values; pixels may be the same, or the output. */
-static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_max_of_four(int8_t *output,
-                                                             const int8_t *const *pixel, int32_t ch)
-{
-    const int8_t *a = pixel[0];
-    const int8_t *b = pixel[1];
-    const int8_t *c = pixel[2];
-    const int8_t *d = pixel[3];
-    int32_t i = 0;
-
-    for (; i < (ch - 3); i += 4) {
-        const uint32_t word_a = mcugen_load_bytes(&a[i]);
-        const uint32_t word_b = mcugen_load_bytes(&b[i]);
-        const uint32_t word_c = mcugen_load_bytes(&c[i]);
-        const uint32_t word_d = mcugen_load_bytes(&d[i]);
-        mcugen_store_bytes(&output[i], mcugen_max_bytes(mcugen_max_bytes(word_a, word_b),
-                                                        mcugen_max_bytes(word_c, word_d)));
-    }
-    for (; i < ch; i++) {
-        const int8_t first = (a[i] > b[i]) ? a[i] : b[i];
-        const int8_t second = (c[i] > d[i]) ? c[i] : d[i];
-        output[i] = (first > second) ? first : second;
-    }
-}
-
-/** One window of a maximum pooling: its pixels four at a time, the maximum so far being one. */
-static inline void mcugen_max_of_window(const mcugen_max_pool_s8_params_t *p, const int8_t *input,
-                                        mcugen_extent_t rows, mcugen_extent_t cols, int8_t *output)
-{
-    const int8_t *pixel[4] = {input, input, input, input};
-    int32_t count = 0;
-
-    for (int32_t y = rows.first; y < rows.end; y += p->rows.dilation) {
-        for (int32_t x = cols.first; x < cols.end; x += p->cols.dilation) {
-            if (count == 4) {
-                mcugen_max_of_four(output, pixel, p->ch);
-                pixel[0] = output;
-                count = 1;
-            }
-            pixel[count] = &input[((y * p->cols.in_len) + x) * p->ch];
-            count++;
-        }
-    }
-    for (int32_t i = count; i < 4; i++) {
-        pixel[i] = pixel[0];
-    }
-    mcugen_max_of_four(output, pixel, p->ch);
-}
-
-/**
- * Maximum pooling.
- *
- * @param[in]  p      Windows and channels.
- * @param[in]  input  int8 [in_h, in_w, ch].
- * @param[out] output int8 [out_h, out_w, ch]; may lie on pixels that no later window reads.
- */
-static MCUGEN_NOINLINE MCUGEN_UNUSED void
-mcugen_max_pool_s8_dsp(const mcugen_max_pool_s8_dsp_params_t *p, const int8_t *input,
-                       int8_t *output)
-{
-    for (int32_t i = 0; i < p->rows.out_len; i++) {
-        const mcugen_extent_t rows = mcugen_window_extent(&p->rows, i);
-        for (int32_t j = 0; j < p->cols.out_len; j++) {
-            const mcugen_extent_t cols = mcugen_window_extent(&p->cols, j);
-            mcugen_max_of_window(p, input, rows, cols, output);
-            output += p->ch;
-        }
-    }
-}
 
 /** One mean of its sum, that of a window of class `place`; a function, as several places call it. */
 static MCUGEN_NOINLINE MCUGEN_UNUSED int8_t mcugen_avg_scale(const mcugen_avg_pool_s8_params_t *p,

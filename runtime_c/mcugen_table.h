@@ -27,8 +27,23 @@ typedef struct {
 static inline void mcugen_table_s8(const mcugen_table_s8_params_t *p, const int8_t *input,
                                    int8_t *output)
 {
-    for (int32_t i = 0; i < p->len; i++) {
-        output[i] = p->table[input[i] + 128];
+    const int8_t *middle = &p->table[128];
+    const int32_t len = p->len;
+    int32_t i = 0;
+
+    for (; i < (len - 3); i += 4) {
+        /* all loads first: where the output may be the input, compilers keep their order */
+        const int8_t a = middle[input[i]];
+        const int8_t b = middle[input[i + 1]];
+        const int8_t c = middle[input[i + 2]];
+        const int8_t d = middle[input[i + 3]];
+        output[i] = a;
+        output[i + 1] = b;
+        output[i + 2] = c;
+        output[i + 3] = d;
+    }
+    for (; i < len; i++) {
+        output[i] = middle[input[i]];
     }
 }
 

@@ -145,11 +145,11 @@ class MaxPoolS8(IntOp):
         if mve.FEATURE in target.features:
             found.append(mve.twin(found[0], self._instructions(output)))
         if dsp.FEATURE in target.features:
-            found.append(dsp.twin(found[0], self._cycles(output)))
+            found[0] = replace(found[0], cycles=self._cycles(output))
         return tuple(found)
 
     def _cycles(self, output: Shape) -> float:
-        """Of the kernel that takes four channels of four pixels at a time."""
+        """Of the portable kernel with the DSP extension: four channels of four pixels at once."""
         counts = np.outer(self.rows.counts(), self.cols.counts())
         passes = float(np.sum(1 + np.maximum(0, -(-(counts - 4) // 3))))
         steps = output[-1] // 4 * 20.0 + output[-1] % 4 * 20.0

@@ -106,12 +106,13 @@ POOLS = [
 def test_max_pool(pool: tuple[AxisWindows, AxisWindows], ch: int) -> None:
     rows, cols = pool
     output = (rows.out_len, cols.out_len, ch)
-    check_dsp(MaxPoolS8(rows=rows, cols=cols), ((rows.in_len, cols.in_len, ch),), output)
+    op = MaxPoolS8(rows=rows, cols=cols)
+    check_op(op, ((rows.in_len, cols.in_len, ch),), output, target=DSP, minimum=20)
 
 
 def test_dilated_max_pool() -> None:
     rows = AxisWindows(in_len=9, out_len=5, step=1, span=5, dilation=2)
-    check_dsp(MaxPoolS8(rows=rows, cols=rows), ((9, 9, 6),), (5, 5, 6))
+    check_op(MaxPoolS8(rows=rows, cols=rows), ((9, 9, 6),), (5, 5, 6), target=DSP)
 
 
 @pytest.mark.parametrize("pool", POOLS)
