@@ -226,15 +226,16 @@ typedef struct {
 
 #define MCUGEN_CONV_PAIR_GROUP                                                                     \
     "ldrd r8, r9, [r0], #8\n"                                                                      \
-    "ldr r10, [r2], #4\n" MCUGEN_CONV_PAIR_TAPS(                                                   \
-        "sxtb r11, r10\n", "sxtb r12, r10, ror #8\n", "r4", "r5")                                  \
+    "ldr r10, [r2], #4\n" MCUGEN_CONV_PAIR_TAPS("sxtb r11, r10\n", "sxtb r12, r10, ror #8\n",      \
+                                                "r4", "r5")                                        \
         MCUGEN_CONV_PAIR_TAPS("sxtb r11, r10, ror #16\n", "asr r12, r10, #24\n", "r6", "r7")
 
 /** Two channels: words from `x` to `end`, the weights of the first two taps in `weight`. */
-MCUGEN_NAKED static void mcugen_conv_pair_sums(
-    const uint32_t *x __attribute__((unused)), const uint32_t *end __attribute__((unused)),
-    const uint32_t *weight __attribute__((unused)),
-    mcugen_conv_pair_sums_t *sums __attribute__((unused)))
+MCUGEN_NAKED static void mcugen_conv_pair_sums(const uint32_t *x __attribute__((unused)),
+                                               const uint32_t *end __attribute__((unused)),
+                                               const uint32_t *weight __attribute__((unused)),
+                                               mcugen_conv_pair_sums_t *sums
+                                               __attribute__((unused)))
 {
     __asm__ volatile(".syntax unified\n"
                      "push {r3-r11, lr}\n"
@@ -245,8 +246,7 @@ MCUGEN_NAKED static void mcugen_conv_pair_sums(
                      "subs r3, r1, r0\n"
                      "tst r3, #8\n"
                      "bne 2f\n"
-                     "1:\n" MCUGEN_CONV_PAIR_GROUP "2:\n" MCUGEN_CONV_PAIR_GROUP
-                     "cmp r0, r1\n"
+                     "1:\n" MCUGEN_CONV_PAIR_GROUP "2:\n" MCUGEN_CONV_PAIR_GROUP "cmp r0, r1\n"
                      "bne 1b\n"
                      "ldr r3, [sp]\n"
                      "stmia r3, {r4-r7}\n"

@@ -29,10 +29,10 @@ typedef struct {
     int32_t pad_top;
     int32_t pad_left;
     int32_t pad_value;
-    int32_t tile;           /* output columns that are computed at once */
-    int32_t saved;          /* input rows in the scratch, 0 where the input lies clear */
-    const uint32_t *weight; /* [ch, 3 rows], bytes of the taps: first, second, none, third */
-    const int32_t *bias;    /* [ch] */
+    int32_t tile;              /* output columns that are computed at once */
+    int32_t saved;             /* input rows in the scratch, 0 where the input lies clear */
+    const uint32_t *weight;    /* [ch, 3 rows], bytes of the taps: first, second, none, third */
+    const int32_t *bias;       /* [ch] */
     const int32_t *multiplier; /* [ch] */
     const uint8_t *shift;      /* [ch], bits of the high word, less one */
     int32_t rounding;          /* 2 * zero point + 1 */
@@ -56,7 +56,7 @@ typedef struct {
     int32_t high;
     const uint32_t *x;
     int32_t row_step; /* bytes from the third word of a row to the first of the next one */
-    int32_t back;     /* bytes from the words of one output's last row to those of the next output */
+    int32_t back; /* bytes from the words of one output's last row to those of the next output */
 } mcugen_depthwise_pair_job_t;
 
 #if MCUGEN_ARMV6M
@@ -81,65 +81,65 @@ typedef struct {
     "adcs r6, r3\n"
 
 /** One channel of a tile. */
-MCUGEN_NAKED static void
-mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job_t *job __attribute__((unused)))
+MCUGEN_NAKED static void mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job_t *job
+                                                       __attribute__((unused)))
 {
-    __asm__ volatile(
-        ".syntax unified\n"
-        "push {r4-r7, lr}\n"
-        "mov r4, r8\n"
-        "mov r5, r9\n"
-        "mov r6, r10\n"
-        "mov r7, r11\n"
-        "push {r4-r7}\n"
-        "sub sp, #52\n"
-        "mov r1, sp\n"
-        "ldmia r0!, {r2-r7}\n" /* weights, shift, multiplier */
-        "stmia r1!, {r2-r7}\n"
-        "movs r7, r5\n"
-        "ldmia r0!, {r2-r6}\n" /* biases, outputs, channels */
-        "stmia r1!, {r2-r6}\n"
-        "ldmia r0!, {r2-r5}\n" /* end, rounding, low, high */
-        "mov r11, r2\n"
-        "lsls r3, r7\n"
-        "mov r10, r3\n"
-        "mov r12, r4\n"
-        "mov lr, r5\n"
-        "ldmia r0!, {r2-r4}\n" /* words, steps */
-        "mov r8, r2\n"
-        "mov r9, r3\n"
-        "str r4, [r1, #0]\n"
-        "movs r7, #0\n"
-        "1:\n"
-        "mov r0, r8\n"
-        "ldr r6, [sp, #24]\n"
-        "ldr r1, [sp, #28]\n"
-        "mov r8, r1\n" MCUGEN_DEPTHWISE_PAIR_ROW("0") MCUGEN_DEPTHWISE_PAIR_ROW("4")
-            MCUGEN_DEPTHWISE_PAIR_ROW("8")
-        "ldr r1, [sp, #44]\n"
-        "adds r1, r0, r1\n"
-        "mov r0, r8\n"
-        "mov r8, r1\n"
-        "lsls r4, r6, #16\n"
-        "subs r0, r0, r4\n"
-        "add r1, sp, #12\n"
-        "ldmia r1, {r1-r3}\n" MCUGEN_ARMV6M_REQUANTIZE "ldr r4, [sp, #32]\n"
-        "strb r0, [r4, r7]\n"
-        "movs r0, r6\n" MCUGEN_ARMV6M_REQUANTIZE "ldr r4, [sp, #36]\n"
-        "strb r0, [r4, r7]\n"
-        "ldr r4, [sp, #40]\n"
-        "adds r7, r7, r4\n"
-        "cmp r7, r11\n"
-        "beq 9f\n"
-        "b 1b\n"
-        "9:\n"
-        "add sp, #52\n"
-        "pop {r4-r7}\n"
-        "mov r8, r4\n"
-        "mov r9, r5\n"
-        "mov r10, r6\n"
-        "mov r11, r7\n"
-        "pop {r4-r7, pc}\n");
+    __asm__ volatile(".syntax unified\n"
+                     "push {r4-r7, lr}\n"
+                     "mov r4, r8\n"
+                     "mov r5, r9\n"
+                     "mov r6, r10\n"
+                     "mov r7, r11\n"
+                     "push {r4-r7}\n"
+                     "sub sp, #52\n"
+                     "mov r1, sp\n"
+                     "ldmia r0!, {r2-r7}\n" /* weights, shift, multiplier */
+                     "stmia r1!, {r2-r7}\n"
+                     "movs r7, r5\n"
+                     "ldmia r0!, {r2-r6}\n" /* biases, outputs, channels */
+                     "stmia r1!, {r2-r6}\n"
+                     "ldmia r0!, {r2-r5}\n" /* end, rounding, low, high */
+                     "mov r11, r2\n"
+                     "lsls r3, r7\n"
+                     "mov r10, r3\n"
+                     "mov r12, r4\n"
+                     "mov lr, r5\n"
+                     "ldmia r0!, {r2-r4}\n" /* words, steps */
+                     "mov r8, r2\n"
+                     "mov r9, r3\n"
+                     "str r4, [r1, #0]\n"
+                     "movs r7, #0\n"
+                     "1:\n"
+                     "mov r0, r8\n"
+                     "ldr r6, [sp, #24]\n"
+                     "ldr r1, [sp, #28]\n"
+                     "mov r8, r1\n" MCUGEN_DEPTHWISE_PAIR_ROW("0") MCUGEN_DEPTHWISE_PAIR_ROW("4")
+                         MCUGEN_DEPTHWISE_PAIR_ROW(
+                             "8") "ldr r1, [sp, #44]\n"
+                                  "adds r1, r0, r1\n"
+                                  "mov r0, r8\n"
+                                  "mov r8, r1\n"
+                                  "lsls r4, r6, #16\n"
+                                  "subs r0, r0, r4\n"
+                                  "add r1, sp, #12\n"
+                                  "ldmia r1, {r1-r3}\n" MCUGEN_ARMV6M_REQUANTIZE
+                                  "ldr r4, [sp, #32]\n"
+                                  "strb r0, [r4, r7]\n"
+                                  "movs r0, r6\n" MCUGEN_ARMV6M_REQUANTIZE "ldr r4, [sp, #36]\n"
+                                  "strb r0, [r4, r7]\n"
+                                  "ldr r4, [sp, #40]\n"
+                                  "adds r7, r7, r4\n"
+                                  "cmp r7, r11\n"
+                                  "beq 9f\n"
+                                  "b 1b\n"
+                                  "9:\n"
+                                  "add sp, #52\n"
+                                  "pop {r4-r7}\n"
+                                  "mov r8, r4\n"
+                                  "mov r9, r5\n"
+                                  "mov r10, r6\n"
+                                  "mov r11, r7\n"
+                                  "pop {r4-r7, pc}\n");
 }
 #else
 /** One channel of a tile. */
@@ -147,8 +147,7 @@ static inline void mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job
 {
     const int32_t step = (job->row_step / 4) + 3;
     const int32_t next = ((job->back + job->row_step) / 4) + 9 + (2 * (step - 3));
-    const int32_t multiplier =
-        (int32_t)((job->multiplier_upper << 16) | job->multiplier_lower);
+    const int32_t multiplier = (int32_t)((job->multiplier_upper << 16) | job->multiplier_lower);
     const uint32_t *x = job->x;
 
     for (int32_t place = 0; place != job->end; place += job->ch) {
@@ -157,8 +156,8 @@ static inline void mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job
         for (int32_t i = 0; i < MCUGEN_DEPTHWISE_PAIR_ROWS; i++) {
             const uint32_t *row = &x[i * step];
             const uint32_t *word = &job->weight[i];
-            const uint32_t two =
-                (mcugen_scalar_weight(word, 0u) * row[0]) + (mcugen_scalar_weight(word, 1u) * row[1]);
+            const uint32_t two = (mcugen_scalar_weight(word, 0u) * row[0]) +
+                                 (mcugen_scalar_weight(word, 1u) * row[1]);
             const uint32_t one = mcugen_scalar_weight(word, 3u) * row[2];
             sum += two + one;
             upper += mcugen_scalar_upper(two) + mcugen_scalar_upper(one);
@@ -166,8 +165,8 @@ static inline void mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job
         const int32_t lower = (int32_t)(sum - ((uint32_t)upper << 16));
         const int8_t first = mcugen_scalar_requantize(lower, multiplier, job->shift, job->rounding,
                                                       job->low, job->high);
-        const int8_t second = mcugen_scalar_requantize(upper, multiplier, job->shift,
-                                                       job->rounding, job->low, job->high);
+        const int8_t second = mcugen_scalar_requantize(upper, multiplier, job->shift, job->rounding,
+                                                       job->low, job->high);
         job->output[0][place] = first;
         job->output[1][place] = second;
         x = &x[next];
@@ -331,22 +330,12 @@ mcugen_depthwise_pair_s8(const mcugen_depthwise_pair_s8_params_t *p, const int8_
     uint32_t *const words = (uint32_t *)(void *)scratch;
     const int32_t pitch = ((p->tile - 1) * p->stride_w) + 3;
     const int32_t row_step = 4 * (pitch - 3);
-    mcugen_depthwise_pair_job_t job = {{0u, 0u, 0u},
-                                       0u,
-                                       0u,
-                                       0u,
-                                       0,
-                                       0u,
-                                       {NULL, NULL},
-                                       p->ch,
-                                       0,
-                                       p->rounding,
-                                       p->low,
-                                       p->high,
-                                       words,
-                                       row_step,
-                                       (4 * p->stride_w) - (3 * (row_step + 12))};
-    mcugen_depthwise_pair_input_t source = {input, (int8_t *)&words[MCUGEN_DEPTHWISE_PAIR_ROWS * pitch], -1, -1};
+    mcugen_depthwise_pair_job_t job = {
+        {0u, 0u, 0u}, 0u,           0u,    0u,       0,
+        0u,           {NULL, NULL}, p->ch, 0,        p->rounding,
+        p->low,       p->high,      words, row_step, (4 * p->stride_w) - (3 * (row_step + 12))};
+    mcugen_depthwise_pair_input_t source = {
+        input, (int8_t *)&words[MCUGEN_DEPTHWISE_PAIR_ROWS * pitch], -1, -1};
     mcugen_depthwise_pair_tile_t tile;
 
     for (int32_t row = 0; row < p->out_h; row += 2) {

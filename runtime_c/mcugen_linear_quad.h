@@ -23,7 +23,7 @@ extern "C" {
 typedef struct {
     int32_t in_ch;
     int32_t out_ch;
-    const uint32_t *weight; /* [ceil(out_ch / 4), in_ch] */
+    const uint32_t *weight;    /* [ceil(out_ch / 4), in_ch] */
     const int32_t *bias;       /* [out_ch] */
     const int32_t *multiplier; /* [out_ch] */
     const uint8_t *shift;      /* [out_ch], bits of the high word, less one */
@@ -37,7 +37,7 @@ typedef struct {
     const int8_t *end; /* of the inputs, an even number of them, not 0, at an even address */
     int32_t len;
     const uint32_t *weight;
-    uint32_t skip;                   /* bytes of code before the first two inputs */
+    uint32_t skip;                    /* bytes of code before the first two inputs */
     uint32_t sum[MCUGEN_LINEAR_QUAD]; /* of the word shifted by 0, 8, 16 and 24 bits */
 } mcugen_linear_quad_job_t;
 
@@ -64,49 +64,47 @@ typedef struct {
     "ldrsh r3, [r0, r2]\n"                                                                         \
     "ldmia r1!, {r4, r5}\n"                                                                        \
     "sxtb r7, r3\n"                                                                                \
-    "asrs r3, r3, #8\n" MCUGEN_LINEAR_QUAD_WORD("r4", "r7") MCUGEN_LINEAR_QUAD_WORD("r5", "r3")    \
-    "adds r2, #2\n"
+    "asrs r3, r3, #8\n" MCUGEN_LINEAR_QUAD_WORD("r4", "r7")                                        \
+        MCUGEN_LINEAR_QUAD_WORD("r5", "r3") "adds r2, #2\n"
 
 /** Sums of four outputs; `weight` goes on to those of the next four. */
-MCUGEN_NAKED static void
-mcugen_linear_quad_sums(mcugen_linear_quad_job_t *job __attribute__((unused)))
+MCUGEN_NAKED static void mcugen_linear_quad_sums(mcugen_linear_quad_job_t *job
+                                                 __attribute__((unused)))
 {
-    __asm__ volatile(
-        ".syntax unified\n"
-        "push {r0, r4-r7, lr}\n"
-        "mov r4, r8\n"
-        "mov r5, r9\n"
-        "mov r6, r10\n"
-        "mov r7, r11\n"
-        "push {r4-r7}\n"
-        "movs r4, #0\n"
-        "mov r8, r4\n"
-        "mov r9, r4\n"
-        "mov r10, r4\n"
-        "mov r11, r4\n"
-        "ldmia r0!, {r1-r4}\n"
-        "mov r0, r1\n"
-        "mov r1, r3\n"
-        "rsbs r2, r2, #0\n"
-        "add pc, r4\n"
-        "nop\n"
-        "1:\n" MCUGEN_LINEAR_QUAD_TWO MCUGEN_LINEAR_QUAD_TWO MCUGEN_LINEAR_QUAD_TWO
-            MCUGEN_LINEAR_QUAD_TWO
-        "bne 1b\n"
-        "ldr r0, [sp, #16]\n"
-        "str r1, [r0, #8]\n"
-        "adds r0, #16\n"
-        "mov r1, r8\n"
-        "mov r2, r9\n"
-        "mov r3, r10\n"
-        "mov r4, r11\n"
-        "stmia r0!, {r1-r4}\n"
-        "pop {r4-r7}\n"
-        "mov r8, r4\n"
-        "mov r9, r5\n"
-        "mov r10, r6\n"
-        "mov r11, r7\n"
-        "pop {r0, r4-r7, pc}\n");
+    __asm__ volatile(".syntax unified\n"
+                     "push {r0, r4-r7, lr}\n"
+                     "mov r4, r8\n"
+                     "mov r5, r9\n"
+                     "mov r6, r10\n"
+                     "mov r7, r11\n"
+                     "push {r4-r7}\n"
+                     "movs r4, #0\n"
+                     "mov r8, r4\n"
+                     "mov r9, r4\n"
+                     "mov r10, r4\n"
+                     "mov r11, r4\n"
+                     "ldmia r0!, {r1-r4}\n"
+                     "mov r0, r1\n"
+                     "mov r1, r3\n"
+                     "rsbs r2, r2, #0\n"
+                     "add pc, r4\n"
+                     "nop\n"
+                     "1:\n" MCUGEN_LINEAR_QUAD_TWO MCUGEN_LINEAR_QUAD_TWO MCUGEN_LINEAR_QUAD_TWO
+                         MCUGEN_LINEAR_QUAD_TWO "bne 1b\n"
+                     "ldr r0, [sp, #16]\n"
+                     "str r1, [r0, #8]\n"
+                     "adds r0, #16\n"
+                     "mov r1, r8\n"
+                     "mov r2, r9\n"
+                     "mov r3, r10\n"
+                     "mov r4, r11\n"
+                     "stmia r0!, {r1-r4}\n"
+                     "pop {r4-r7}\n"
+                     "mov r8, r4\n"
+                     "mov r9, r5\n"
+                     "mov r10, r6\n"
+                     "mov r11, r7\n"
+                     "pop {r0, r4-r7, pc}\n");
 }
 
 /** Bytes of code before the first two inputs, so that the loop ends with the last ones. */
@@ -154,8 +152,8 @@ static inline uint32_t mcugen_linear_quad_skip(int32_t len)
 
 /** Up to four outputs from channel `first` on. */
 static inline void mcugen_linear_quad_outputs(const mcugen_linear_quad_s8_params_t *p,
-                                              const mcugen_linear_quad_job_t *job,
-                                              uint32_t excess, int32_t first, int8_t *output)
+                                              const mcugen_linear_quad_job_t *job, uint32_t excess,
+                                              int32_t first, int8_t *output)
 {
     for (int32_t k = 0; (k < MCUGEN_LINEAR_QUAD) && (first + k < p->out_ch); k++) {
         const int32_t o = first + k;

@@ -23,8 +23,8 @@ extern "C" {
 #endif
 
 /* Assembly for Armv7-M, and for what came later, where the DSP extension is missing. */
-#if (defined(__ARM_ARCH_7M__) || defined(__ARM_ARCH_8M_MAIN__)) &&                                 \
-    !defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+#if (defined(__ARM_ARCH_7M__) || defined(__ARM_ARCH_8M_MAIN__)) && !defined(__ARM_FEATURE_DSP) &&  \
+    defined(__GNUC__)
 #define MCUGEN_ARMV7M 1
 #else
 #define MCUGEN_ARMV7M 0
@@ -86,10 +86,11 @@ static inline int32_t mcugen_scalar_upper(uint32_t products)
 
 #if MCUGEN_ARMV6M
 /** words[i] = a[i * step] + 2^16 b[i * step] for i in [0, len), len > 0. */
-MCUGEN_NAKED static void
-mcugen_scalar_unfold(const int8_t *a __attribute__((unused)), const int8_t *b __attribute__((unused)),
-                     int32_t step __attribute__((unused)), int32_t len __attribute__((unused)),
-                     uint32_t *words __attribute__((unused)))
+MCUGEN_NAKED static void mcugen_scalar_unfold(const int8_t *a __attribute__((unused)),
+                                              const int8_t *b __attribute__((unused)),
+                                              int32_t step __attribute__((unused)),
+                                              int32_t len __attribute__((unused)),
+                                              uint32_t *words __attribute__((unused)))
 {
     __asm__ volatile(".syntax unified\n"
                      "push {r4-r7, lr}\n"

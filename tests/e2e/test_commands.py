@@ -103,13 +103,16 @@ def test_verify_on_all_targets_and_samples(built: Path, data_file: Path) -> None
 
 
 def other_weight(folder: Path) -> str:
-    """Change the first weight of a layer in the generated C; the layer's name."""
+    """Change a bit of a layer's first number in the generated C; the layer's name."""
     path = folder / "net_weights.h"
     text = path.read_text()
-    match = re.search(r"int8_t net_(\w+)_weight\[\d+\] = \{\s+(-?\d+),", text)
+    # weights alone, or packed with biases, as the kernel of the layer wants it
+    pattern = r"int\d+_t net_(\w+)_(weight|packed)\[\d+\] = \{\s+(-?\d+)"
+    match = re.search(pattern, text)
     assert match
-    other = -1 if match[2] == "-128" else -int(match[2]) or 1
-    path.write_text(f"{text[: match.start(2)]}{other}{text[match.end(2) :]}")
+    # a bit that no input hides: of an int8 weight, or of the bias that packed tables begin with
+    other = int(match[3]) ^ (64 if match[2] == "weight" else 1 << 14)
+    path.write_text(f"{text[: match.start(3)]}{other}{text[match.end(3) :]}")
     return match[1]
 
 

@@ -58,7 +58,7 @@ MUTATIONS = [
     ("mcugen_conv.h", r"weight\[c\] \* p->pad_value", "weight[c] * 0", 0),
     ("mcugen_conv.h", r"in_y < 0", "in_y <= 0", 0),
     ("mcugen_conv.h", r"acc \+= tap \* p->pad_value", "acc += 0", 1),
-    ("mcugen_table.h", r"input\[i\] \+ 128", "(input[i] + 127 + (input[i] < 0))", 2),
+    ("mcugen_table.h", r"middle = &p->table\[128\]", "middle = &p->table[127]", 2),
     ("net.c", r"(n3_conv2d_params = \{[^}]*\.zero_point = )(-?\d+)", r"\g<1>1 + \2", 3),
     ("net.c", r"(n1_conv2d_params = \{[^}]*\.pad_left = )1", r"\g<1>0", 1),
     ("net.c", r"(n1_conv2d_params = \{[^}]*\.high = )127", r"\g<1>126", 1),
