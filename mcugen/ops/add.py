@@ -23,7 +23,9 @@ from mcugen.ops.base import (
     KernelCall,
     Lowering,
     Op,
+    Striped,
     Target,
+    by_element,
 )
 from mcugen.ops.broadcast import (
     broadcast_fields,
@@ -76,6 +78,10 @@ class AddS8(IntOp):
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """The linear form over broadcast operands."""
         return self.affine(*same_rank_int(inputs))
+
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """Element by element."""
+        return by_element(self, inputs, output)
 
     def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """Operands of the output's size."""

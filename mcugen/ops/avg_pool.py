@@ -26,6 +26,7 @@ from mcugen.ops.base import (
     Op,
     Overlap,
     Padding,
+    Striped,
     Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
@@ -254,6 +255,15 @@ class AvgPoolS8(IntOp):
         windows = self.rows.out_len * self.cols.out_len
         vectors = -(-output[-1] // mve.LANES)
         return vectors * (5.0 * pixels + 7.0 * rows + 28.0 * windows) + 46.0 * windows
+
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """Where all rows of windows are of one size: nothing outside is counted."""
+        starts, ends = self.rows.starts(), self.rows.ends()
+        outside = starts.min() < 0 or ends.max() > self.rows.in_len
+        if self.rows.parts != 1 or outside or self.row_class.any():
+            return None
+        op = replace(self, rows=self.rows.stripe(rows), row_class=np.zeros(rows, np.int64))
+        return Striped(op=op, step=self.rows.step, span=self.rows.span)
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
         """Pixel after pixel, all channels of one before the next."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, RequantMode
 from mcugen.ir.graph import QParams, Shape
+from mcugen.ir.quantization import WeightQuant
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = "NDArray[np.float32]"
 Interval: TypeAlias = "tuple[IntArray, IntArray]"  # lowest and highest value, element by element
 ScaleShiftArrays: TypeAlias = "tuple[FloatArray, FloatArray]"  # [C] or [1] each
+WeightArrays: TypeAlias = "tuple[FloatArray, FloatArray]"  # weight [out_ch, ...], bias [out_ch]
 AnyArray: TypeAlias = "NDArray[np.generic]"
 
 
@@ -88,6 +90,7 @@ class Lowering:
     output: Operand
     requant: RequantMode
     where: str  # for messages: module path and source line
+    weights: WeightQuant | None = None  # of an operator with `weight_arrays`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,6 +169,22 @@ class Kernel:
         return sum(table.values.nbytes for call in self.calls for table in call.tables)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Striped:
+    """An operator that computes a few rows of its output at a time.
+
+    Output row y reads the operands' rows from y * step - pad up to, not including,
+    y * step - pad + span. `op` is the operator over exactly the rows that a stripe reads: what lies
+    outside of the operands is there as rows full of `pad_value`.
+    """
+
+    op: IntOp
+    step: int = 1
+    span: int = 1
+    pad: int = 0
+    pad_value: int | None = None  # None where no window leaves the operands
+
+
 class Op(ABC):
     """A float operator: a frozen dataclass of attributes and constant arrays."""
 
@@ -206,6 +225,22 @@ class Op(ABC):
     def clamp_only(self) -> Clamp | None:
         """The clamp that this operator is, None where it is more than that."""
         return None
+
+    @property
+    def weight_arrays(self) -> WeightArrays | None:
+        """Weight and bias that are quantized by output channel, None where there are none.
+
+        The operator is linear in its one operand, then clamped.
+        """
+        return None
+
+    def with_weight_arrays(self, weight: FloatArray, bias: FloatArray) -> Op:
+        """This operator with another weight and bias of the same shapes.
+
+        Torch tensors will do as well, where `forward` alone is to be called: it is differentiable
+        in them.
+        """
+        raise NotImplementedError(type(self).__name__)
 
     @property
     def scale_shift_only(self) -> ScaleShiftArrays | None:
@@ -316,6 +351,13 @@ class IntOp(ABC):
         """Operands that the output may overwrite as it is computed."""
         return ()
 
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """This operator over stripes of `rows` output rows, None where rows hang together.
+
+        Asked for images [H, W, C] alone; all operands are read in the same rows.
+        """
+        return None
+
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Lowest and highest possible output, element by element [*shape]; int8 where unknown.
 
@@ -333,6 +375,14 @@ class IntOp(ABC):
 
 
 AnyOp: TypeAlias = "Op | IntOp"
+
+
+def by_element(op: IntOp, inputs: Sequence[Shape], output: Shape) -> Striped | None:
+    """Stripes of an operator that reads of each operand what lies at the output's own place.
+
+    None where an operand is of another size: it is broadcast.
+    """
+    return Striped(op=op) if all(shape == output for shape in inputs) else None
 
 
 def parameter_count(op: AnyOp) -> int:

@@ -26,14 +26,16 @@ from mcugen.ops.base import (
     Op,
     Overlap,
     Padding,
+    Striped,
     Target,
+    WeightArrays,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense, linked
 from mcugen.ops.conv_pair import conv_pair_kernels
 from mcugen.ops.depthwise_pair import depthwise_pair_kernels
 from mcugen.ops.overlap import window_overlap
 from mcugen.ops.scalar import ScalarCosts, is_scalar
-from mcugen.ops.weights import bias_classes, quantize_layer, requantize_tables
+from mcugen.ops.weights import bias_classes, integer_layer, requantize_tables
 from mcugen.ops.window import Window, as_image, like_input, windows
 
 if TYPE_CHECKING:
@@ -84,6 +86,15 @@ class Conv(Op):
         """Every output value takes kernel_h * kernel_w * in_ch / groups."""
         return int(np.prod(output)) * int(np.prod(self.weight.shape[1:]))
 
+    @property
+    def weight_arrays(self) -> WeightArrays:
+        """Weight and bias."""
+        return self.weight, self.bias
+
+    def with_weight_arrays(self, weight: FloatArray, bias: FloatArray) -> Conv:
+        """The same convolution over another weight and bias."""
+        return replace(self, weight=weight, bias=bias)
+
     def with_clamp(self, clamp: Clamp) -> Conv:
         """The same convolution, clamped."""
         return replace(self, clamp=self.clamp.intersect(clamp))
@@ -122,8 +133,8 @@ class Conv(Op):
         return by_filter.reshape(out_ch, 1, 1, group_in_ch)
 
     def lower(self, ctx: Lowering) -> ConvS8:
-        """Per-channel symmetric weights; the input's zero point goes into the bias."""
-        layer = quantize_layer(self.weight, self.bias, self.clamp, ctx)
+        """Symmetric weights; the input's zero point goes into the bias."""
+        layer = integer_layer(self.clamp, ctx)
         return ConvS8(
             weight=layer.weight,
             bias=layer.bias,
@@ -247,6 +258,25 @@ class ConvS8(IntOp):
             fast = depthwise_pair_kernels if self.depthwise else conv_pair_kernels
             found += fast(self, inputs, output, target)
         return tuple(found)
+
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """The same windows without padding above and below; the bias must not tell rows apart."""
+        top, left, _, right = self.window.pads
+        bias = self.bias
+        if bias.ndim == 3:
+            if np.any(bias != bias[:1]):
+                return None
+            bias = np.repeat(bias[:1], rows, axis=0)
+        if top < 0:
+            return None
+        axis = self.window.along(0, inputs[0][0])
+        return Striped(
+            op=replace(self, bias=bias, window=replace(self.window, pads=(0, left, 0, right))),
+            step=axis.step,
+            span=axis.span,
+            pad=top,
+            pad_value=self.pad_value if any(self.window.pads) else None,
+        )
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
         """Pixel after pixel, all channels of one before the next."""

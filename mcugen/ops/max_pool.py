@@ -21,6 +21,7 @@ from mcugen.ops.base import (
     Op,
     Overlap,
     Padding,
+    Striped,
     Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
@@ -162,6 +163,18 @@ class MaxPoolS8(IntOp):
         windows = self.rows.out_len * self.cols.out_len
         vectors = -(-output[-1] // mve.VECTOR)
         return vectors * (5.0 * pixels + 21.0 * rows + 9.0 * windows) + 28.0 * windows
+
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """What lies outside is as small as can be."""
+        if self.rows.parts != 1 or self.rows.pad < 0:
+            return None
+        return Striped(
+            op=replace(self, rows=self.rows.stripe(rows)),
+            step=self.rows.step,
+            span=self.rows.span,
+            pad=self.rows.pad,
+            pad_value=-128,
+        )
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
         """Pixel after pixel, all channels of one before the next."""

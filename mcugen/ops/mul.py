@@ -12,7 +12,17 @@ import numpy as np
 from mcugen.errors import ModelError
 from mcugen.fixed_point import IntArray, Requantize, requantize_for
 from mcugen.ir.graph import Shape
-from mcugen.ops.base import NO_CLAMP, Clamp, Interval, IntOp, KernelCall, Lowering, Op
+from mcugen.ops.base import (
+    NO_CLAMP,
+    Clamp,
+    Interval,
+    IntOp,
+    KernelCall,
+    Lowering,
+    Op,
+    Striped,
+    by_element,
+)
 from mcugen.ops.broadcast import (
     broadcast_fields,
     broadcast_links,
@@ -84,6 +94,10 @@ class MulS8(IntOp):
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """One product for each element."""
         return int(np.prod(output))
+
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """Element by element."""
+        return by_element(self, inputs, output)
 
     def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """Operands of the output's size."""

@@ -23,7 +23,9 @@ from mcugen.ops.base import (
     KernelCall,
     Lowering,
     Op,
+    Striped,
     Target,
+    by_element,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 
@@ -233,6 +235,10 @@ class TableS8(IntOp):
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """One look-up per element."""
         return self.table[inputs[0] + 128].astype(np.int64)
+
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """Element by element."""
+        return by_element(self, inputs, output)
 
     def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """Element by element."""

@@ -21,6 +21,8 @@ from mcugen.ops.base import (
     KernelCall,
     Lowering,
     Op,
+    Striped,
+    by_element,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.pointwise import TableS8, tabulate
@@ -81,6 +83,10 @@ class PReLUS8(IntOp):
         """One linear form for each side."""
         x = inputs[0]
         return np.where(x >= self.zero_point, self.positive(x), self.negative(x))
+
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """Element by element."""
+        return by_element(self, inputs, output)
 
     def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """Element by element."""

@@ -22,6 +22,8 @@ from mcugen.ops.base import (
     Lowering,
     Op,
     ScaleShiftArrays,
+    Striped,
+    by_element,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.pointwise import TableS8, tabulate
@@ -95,6 +97,10 @@ class ScaleShiftS8(IntOp):
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """The linear form."""
         return self.affine(inputs[0])
+
+    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
+        """Element by element."""
+        return by_element(self, inputs, output)
 
     def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """Element by element."""

@@ -142,6 +142,11 @@ class AxisWindows:
         """How many positions each window reads: int64 [out_len]."""
         return np.array([len(range(s.start, s.stop, s.step)) for s in self.slices()], np.int64)
 
+    def stripe(self, rows: int) -> AxisWindows:
+        """`rows` of these windows over positions that all lie within the axis."""
+        length = (rows - 1) * self.step + self.span
+        return replace(self, in_len=length, out_len=rows, pad=0)
+
     def fields(self, member: str) -> tuple[tuple[str, int], ...]:
         """The members of a `mcugen_axis_windows_t` within a parameter struct."""
         names = ("in_len", "out_len", "step", "span", "parts", "pad", "dilation")

@@ -11,8 +11,10 @@ import numpy as np
 from mcugen.errors import InternalError
 from mcugen.ir.graph import Graph
 from mcugen.ops.base import Kernel
+from mcugen.plan.chains import Chain
 from mcugen.plan.lifetimes import (
     ALIGNMENT,
+    ROWS,
     SCRATCH,
     Buffer,
     Buffers,
@@ -41,16 +43,16 @@ class Plan:
 Placement = Mapping[str, int]
 
 
-def plan_arena(graph: Graph, kernels: Mapping[str, Kernel]) -> Plan:
+def plan_arena(graph: Graph, kernels: Mapping[str, Kernel], chains: Sequence[Chain] = ()) -> Plan:
     """Place every tensor of an integer graph; the result is proved before it is returned.
 
     `kernels` are the chosen ones by node.
     """
-    buffers = find_buffers(graph, kernels)
+    buffers = find_buffers(graph, kernels, chains)
     placed = search(buffers)
     prove(buffers, placed)
     offsets = {name: placed[buffer] for name, buffer in buffers.home.items()}
-    offsets |= {name: offset for name, offset in placed.items() if name.endswith(SCRATCH)}
+    offsets |= {name: offset for name, offset in placed.items() if name.endswith((SCRATCH, ROWS))}
     return Plan(
         offsets=offsets,
         arena_bytes=_aligned(extent(buffers, placed)),
@@ -172,6 +174,6 @@ def _excused(buffers: Buffers, placed: Placement, one: Buffer, other: Buffer) ->
     """One is written by the kernel that reads the other for the last time, far enough below."""
     for output, operand in ((one, other), (other, one)):
         distance = buffers.distances.get((output.name, operand.name))
-        if distance is not None and output.first == operand.last:
+        if distance is not None and output.written == operand.last:
             return placed[output.name] + distance <= placed[operand.name]
     return False

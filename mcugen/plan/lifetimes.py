@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import IntOp, Kernel
 
+if TYPE_CHECKING:
+    from mcugen.plan.chains import Chain
+
 ALIGNMENT = 4  # bytes; kernels read int32 words where a tensor starts
 SCRATCH = ".scratch"  # behind a node's name: what its kernel needs while it runs
+ROWS = ".rows"  # behind a chain's name: rows of its operand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +25,20 @@ class Buffer:
     """Bytes that live from step `first` to step `last`, both included.
 
     A step is a node's position in execution order; inputs live from step -1. Views share their
-    operand's buffer, so a buffer may bear several tensors' names.
+    operand's buffer, so a buffer may bear several tensors' names. A chain's output is written over
+    several steps and complete in the last of them.
     """
 
     name: str
     size_bytes: int
     first: int
     last: int
+    complete: int | None = None  # None where written in one step, `first`
+
+    @property
+    def written(self) -> int:
+        """The step that writes the last of it."""
+        return self.first if self.complete is None else self.complete
 
     def meets(self, other: Buffer) -> bool:
         """Both are live at some step."""
@@ -56,23 +68,16 @@ def in_flash(node: Node) -> bool:
     return getattr(node.op, "flash_values", None) is not None
 
 
-def find_buffers(graph: Graph, kernels: Mapping[str, Kernel]) -> Buffers:
-    """All buffers of an integer graph under the chosen kernels, scratch included."""
+def find_buffers(
+    graph: Graph, kernels: Mapping[str, Kernel], chains: Sequence[Chain] = ()
+) -> Buffers:
+    """All buffers of an integer graph under the chosen kernels, scratch and rows included."""
     home = _homes(graph)
     steps = {node.name: step for step, node in enumerate(graph.nodes)}
     last = _last_uses(graph, home)
-    sizes: dict[str, int] = {}
-    for name, buffer in home.items():
-        sizes[buffer] = max(sizes.get(buffer, 0), tensor_bytes(graph.by_name[name]))
-    tensors = [
-        Buffer(
-            name=name,
-            size_bytes=size,
-            first=-1 if name in graph.inputs else steps[name],
-            last=last[name],
-        )
-        for name, size in sizes.items()
-    ]
+    tensors = _tensors(graph, home, steps, last)
+    for chain in chains:
+        tensors |= _chain_buffers(graph, chain, home, steps, tensors)
     scratch = [
         Buffer(
             name=name + SCRATCH,
@@ -85,9 +90,58 @@ def find_buffers(graph: Graph, kernels: Mapping[str, Kernel]) -> Buffers:
     ]
     return Buffers(
         home=home,
-        all=(*tensors, *scratch),
-        distances=_distances(graph, kernels, home, last, steps),
+        all=(*tensors.values(), *scratch),
+        distances=_distances(graph, kernels, chains, home, last, steps),
     )
+
+
+def _tensors(
+    graph: Graph, home: Mapping[str, str], steps: Mapping[str, int], last: Mapping[str, int]
+) -> dict[str, Buffer]:
+    sizes: dict[str, int] = {}
+    for name, buffer in home.items():
+        sizes[buffer] = max(sizes.get(buffer, 0), tensor_bytes(graph.by_name[name]))
+    return {
+        name: Buffer(
+            name=name,
+            size_bytes=size,
+            first=-1 if name in graph.inputs else steps[name],
+            last=last[name],
+        )
+        for name, size in sizes.items()
+    }
+
+
+def _chain_buffers(
+    graph: Graph,
+    chain: Chain,
+    home: Mapping[str, str],
+    steps: Mapping[str, int],
+    tensors: Mapping[str, Buffer],
+) -> dict[str, Buffer]:
+    """The buffers that a chain adds or changes.
+
+    Its layers run over and over, so what one of its steps keeps for the next lives from the first
+    layer to the last, as do the operand and the output.
+    """
+    begin, end = steps[chain.layers[0].node.name], steps[chain.name]
+    operand, output = tensors[home[chain.operand]], tensors[chain.name]
+    found = {
+        operand.name: replace(operand, last=max(operand.last, end)),
+        output.name: replace(output, first=begin, complete=end),
+    }
+    for name, rows in chain.buffers.items():
+        of_operand = name == chain.operand
+        own = chain.name + ROWS if of_operand else name
+        readers = [steps[node.name] for node in graph.consumers[name] if node.name in chain.nodes]
+        kept = rows.kept_bytes > 0
+        found[own] = Buffer(
+            name=own,
+            size_bytes=rows.size_bytes,
+            first=begin if kept or of_operand else steps[name],
+            last=end if kept else max(readers),
+        )
+    return found
 
 
 def _homes(graph: Graph) -> dict[str, str]:
@@ -119,13 +173,20 @@ def _last_uses(graph: Graph, home: Mapping[str, str]) -> dict[str, int]:
 def _distances(
     graph: Graph,
     kernels: Mapping[str, Kernel],
+    chains: Sequence[Chain],
     home: Mapping[str, str],
     last: Mapping[str, int],
     steps: Mapping[str, int],
 ) -> dict[tuple[str, str], int]:
     """Pairs of buffers that may overlap: the operand dies where the output is born."""
     found: dict[tuple[str, str], int] = {}
+    for chain in chains:
+        if last[home[chain.operand]] <= steps[chain.name]:
+            found[home[chain.name], home[chain.operand]] = chain.distance()
+    inside = {name for chain in chains for name in chain.nodes}
     for name, kernel in kernels.items():
+        if name in inside:
+            continue
         inputs = graph.by_name[name].inputs
         allowed = {overlap.operand: overlap.distance for overlap in kernel.overlaps}
         for buffer in {home[operand] for operand in inputs if operand in home}:
@@ -146,14 +207,13 @@ def _steps(buffers: Buffers) -> set[int]:
 
 def live_bytes(buffers: Buffers, step: int) -> int:
     """Least bytes that the buffers live at a step take, those that may overlap doing so."""
-    live = [b for b in buffers.all if b.first <= step <= b.last]
-    born = {b.name: b for b in live if b.first == step}
-    total = sum(b.size_bytes for b in live)
-    for name, output in born.items():
+    live = {b.name: b for b in buffers.all if b.first <= step <= b.last}
+    total = sum(b.size_bytes for b in live.values())
+    for output in live.values():
         shared = [
             _shared_bytes(output, operand, distance)
-            for operand in live
-            if (distance := buffers.distances.get((name, operand.name))) is not None
+            for operand in live.values()
+            if (distance := buffers.distances.get((output.name, operand.name))) is not None
         ]
         total -= min(output.size_bytes, sum(shared))
     return total

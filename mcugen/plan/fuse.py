@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which layers form chains: the cheapest partition of the order that needs least RAM."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from mcugen.ir.graph import Graph, Node
+from mcugen.ops.base import IntOp, Kernel
+from mcugen.plan.chains import Chain, ChainLayer, make_chain
+from mcugen.plan.lifetimes import find_buffers, live_bytes
+
+MAX_LAYERS = 16  # in one chain: rows of more layers seldom save more
+MOVE_CYCLES = 0.75  # a byte of a row buffer that moves up: words, loaded and stored in groups
+
+KernelOf = Callable[[ChainLayer], Kernel]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fused:
+    """A chain and the kernels of its layers, by node."""
+
+    chain: Chain
+    kernels: Mapping[str, Kernel]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Segment:
+    """Consecutive nodes from `first` to before `end`, and what they need while they run."""
+
+    first: int
+    end: int
+    ram_bytes: int
+    cycles: float
+    fused: Fused | None = None
+
+
+def choose_chains(
+    graph: Graph, kernels: Mapping[str, Kernel], kernel_of: KernelOf, limit_bytes: int = 0
+) -> tuple[Fused, ...]:
+    """The chains with which the network needs at most `limit_bytes`, or as little as can be.
+
+    `kernels` are those of the layers without chains, `kernel_of` chooses one for a stripe. RAM is
+    counted as what is live at once; the plan may need a little more.
+    """
+    segments = [*_singles(graph, kernels), *_chained(graph, kernels, kernel_of)]
+    ending: dict[int, list[_Segment]] = {}
+    for segment in segments:
+        ending.setdefault(segment.end, []).append(segment)
+    count = len(graph.nodes)
+    least = [0] * (count + 1)
+    for end in range(1, count + 1):
+        least[end] = min(max(least[s.first], s.ram_bytes) for s in ending[end])
+    bound = max(least[count], limit_bytes)
+    cheapest: list[tuple[float, _Segment | None]] = [(0.0, None)]
+    for end in range(1, count + 1):
+        costs = [
+            (cheapest[s.first][0] + s.cycles if s.ram_bytes <= bound else math.inf, s)
+            for s in ending[end]
+        ]
+        cheapest.append(min(costs, key=itemgetter(0)))
+    return tuple(segment.fused for segment in _walk(cheapest) if segment.fused is not None)
+
+
+def _walk(cheapest: Sequence[tuple[float, _Segment | None]]) -> list[_Segment]:
+    """The segments of the cheapest partition, in order."""
+    found = []
+    segment = cheapest[-1][1]
+    while segment is not None:
+        found.append(segment)
+        segment = cheapest[segment.first][1]
+    return found[::-1]
+
+
+def _singles(graph: Graph, kernels: Mapping[str, Kernel]) -> Iterator[_Segment]:
+    buffers = find_buffers(graph, kernels)
+    for step, node in enumerate(graph.nodes):
+        yield _Segment(
+            first=step,
+            end=step + 1,
+            ram_bytes=live_bytes(buffers, step),
+            cycles=kernels[node.name].cycles if node.name in kernels else 0.0,
+        )
+
+
+def _chained(
+    graph: Graph, kernels: Mapping[str, Kernel], kernel_of: KernelOf
+) -> Iterator[_Segment]:
+    stripes: dict[tuple[str, tuple[int, ...]], Kernel] = {}
+
+    def cached(layer: ChainLayer) -> Kernel:
+        key = (layer.node.name, layer.shape)
+        if key not in stripes:
+            stripes[key] = kernel_of(layer)
+        return stripes[key]
+
+    for end in range(2, len(graph.nodes) + 1):
+        for first in range(end - 2, max(-1, end - 1 - MAX_LAYERS), -1):
+            if not _can_stripe(graph, graph.nodes[first]):
+                break
+            chain = make_chain(graph, graph.nodes[first:end])
+            if chain is not None:
+                own = {layer.node.name: cached(layer) for layer in chain.layers}
+                buffers = find_buffers(graph, {**kernels, **own}, [chain])
+                yield _Segment(
+                    first=first,
+                    end=end,
+                    ram_bytes=max(live_bytes(buffers, step) for step in range(first, end)),
+                    cycles=_cycles(chain, own),
+                    fused=Fused(chain=chain, kernels=own),
+                )
+
+
+def _can_stripe(graph: Graph, node: Node) -> bool:
+    """Whether a chain can reach back across this node."""
+    shapes = graph.input_shapes(node)
+    images = all(len(shape) == 3 for shape in (*shapes, node.shape))
+    if not images or not node.op.computes:
+        return False
+    assert isinstance(node.op, IntOp)
+    return node.op.striped(shapes, node.shape, 1) is not None
+
+
+def _cycles(chain: Chain, kernels: Mapping[str, Kernel]) -> float:
+    """Of the kernels, as often as they run, and of the rows that move."""
+    moved = sum(buffer.size_bytes for buffer in chain.buffers.values())
+    own = [chain.buffers.get(layer.node.name, chain.output).runs for layer in chain.layers]
+    runs = zip(chain.layers, own, strict=True)
+    computed = sum(count * kernels[layer.node.name].cycles for layer, count in runs)
+    return computed + chain.steps * MOVE_CYCLES * moved
