@@ -21,6 +21,7 @@ from mcugen.errors import OptionError
 from mcugen.fixed_point import RequantMode
 from mcugen.ir.check import Stage, check
 from mcugen.ir.graph import Graph
+from mcugen.ir.quantization import Quantization
 from mcugen.ir.text import to_text
 from mcugen.lower.integer import to_integer
 from mcugen.ops.base import PORTABLE, Target, parameter_count
@@ -37,6 +38,7 @@ from mcugen.plan.arena import Plan, plan_arena
 from mcugen.plan.choose import LayerKernel, choose_kernels
 from mcugen.quantize.observers import make_observer, observe_ranges
 from mcugen.quantize.qparams import choose_qparams
+from mcugen.quantize.weights import quantize_weights
 
 Pass = Callable[[Graph], Graph]
 
@@ -116,7 +118,9 @@ def compile_graph(
     records: list[PassRecord] = []
     graph = _run_passes(source, FLOAT_PASSES, "float", options, records)
     ranges = observe_ranges(graph, samples, options.ranges)
-    uncut = to_integer(graph, choose_qparams(graph, ranges), options.requant)
+    tensors = choose_qparams(graph, ranges)
+    quantization = Quantization(tensors=tensors, weights=quantize_weights(graph, tensors))
+    uncut = to_integer(graph, quantization, options.requant)
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))
     integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)

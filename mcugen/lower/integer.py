@@ -3,27 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from mcugen.errors import ModelError
 from mcugen.fixed_point import RequantMode
-from mcugen.ir.graph import Graph, Node, QParams
+from mcugen.ir.graph import Graph, Node
+from mcugen.ir.quantization import Quantization
 from mcugen.ops.base import Lowering, Op, Operand
 from mcugen.ops.rescale import rescale
 
 
-def to_integer(graph: Graph, qparams: Mapping[str, QParams], requant: RequantMode) -> Graph:
-    """The integer graph under the given quantization of every tensor.
+def to_integer(graph: Graph, quantization: Quantization, requant: RequantMode) -> Graph:
+    """The integer graph under the given quantization of every tensor and weight.
 
     Raises ModelError listing every layer that cannot be lowered.
     """
     nodes: list[Node] = []
     problems: list[str] = []
     for node in graph.nodes:
-        source = _rescaled_operands(graph, node, qparams, nodes)
+        source = _rescaled_operands(graph, node, quantization, nodes)
         try:
-            nodes.append(_lower(graph, node, source, qparams, requant))
+            nodes.append(_lower(graph, node, source, quantization, requant))
         except ModelError as error:
             problems.append(str(error))
     if problems:
@@ -32,10 +32,11 @@ def to_integer(graph: Graph, qparams: Mapping[str, QParams], requant: RequantMod
 
 
 def _rescaled_operands(
-    graph: Graph, node: Node, qparams: Mapping[str, QParams], nodes: list[Node]
+    graph: Graph, node: Node, quantization: Quantization, nodes: list[Node]
 ) -> tuple[str, ...]:
     """The operands' names, after appending a rescaling node for each that needs another scale."""
     assert isinstance(node.op, Op)
+    qparams = quantization.tensors
     target = qparams[node.name]
     names = []
     for position, name in enumerate(node.inputs):
@@ -67,10 +68,11 @@ def _lower(
     graph: Graph,
     node: Node,
     source: tuple[str, ...],
-    qparams: Mapping[str, QParams],
+    quantization: Quantization,
     requant: RequantMode,
 ) -> Node:
     assert isinstance(node.op, Op)
+    qparams = quantization.tensors
     scales = [qparams[node.name if s != n else n] for s, n in zip(source, node.inputs, strict=True)]
     ctx = Lowering(
         inputs=tuple(
@@ -80,5 +82,6 @@ def _lower(
         output=Operand(shape=node.shape, qparams=qparams[node.name]),
         requant=requant,
         where=str(node.origin) or node.name,
+        weights=quantization.weights.get(node.name),
     )
     return replace(node, op=node.op.lower(ctx), inputs=source, qparams=qparams[node.name])

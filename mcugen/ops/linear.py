@@ -25,10 +25,11 @@ from mcugen.ops.base import (
     Lowering,
     Op,
     Target,
+    WeightArrays,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense
 from mcugen.ops.scalar import ScalarCosts, is_scalar
-from mcugen.ops.weights import quantize_layer, requantize_tables
+from mcugen.ops.weights import integer_layer, requantize_tables
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +63,15 @@ class Linear(Op):
         """Every output value takes in_ch."""
         return int(np.prod(output)) * int(self.weight.shape[1])
 
+    @property
+    def weight_arrays(self) -> WeightArrays:
+        """Weight and bias."""
+        return self.weight, self.bias
+
+    def with_weight_arrays(self, weight: FloatArray, bias: FloatArray) -> Linear:
+        """The same layer over another weight and bias."""
+        return replace(self, weight=weight, bias=bias)
+
     def with_clamp(self, clamp: Clamp) -> Linear:
         """The same layer, clamped."""
         return replace(self, clamp=self.clamp.intersect(clamp))
@@ -92,8 +102,8 @@ class Linear(Op):
         return replace(self, weight=self.weight[order], bias=self.bias[order])
 
     def lower(self, ctx: Lowering) -> LinearS8:
-        """Per-channel symmetric weights; the input's zero point goes into the bias."""
-        layer = quantize_layer(self.weight, self.bias, self.clamp, ctx)
+        """Symmetric weights; the input's zero point goes into the bias."""
+        layer = integer_layer(self.clamp, ctx)
         return LinearS8(weight=layer.weight, bias=layer.bias, requantize=layer.requantize)
 
 

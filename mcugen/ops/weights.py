@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What layers with weights share: symmetric per-channel weights, bias, and the overflow proof."""
+"""What layers with weights share: bias in accumulator steps, and the overflow proof."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from mcugen.fixed_point import (
     requantize_for,
     round_half_up,
 )
-from mcugen.ops.base import Clamp, ConstTable, FloatArray, Lowering
+from mcugen.ops.base import Clamp, ConstTable, Lowering
 
 ZERO_POINT_ROOM = 256  # steps; what is added to a scaled accumulator before it is clamped
-MAX_BIAS = 2**29  # steps; leaves the accumulator's other bits to the products
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,33 +31,22 @@ class IntLayer:
     requantize: Requantize
 
 
-def weight_scales(weight: FloatArray, bias: FloatArray, input_scale: float) -> NDArray[np.float64]:
-    """Symmetric scale of each output channel: max |w| / 127, float64 [out_ch].
-
-    Never so small that the bias would need more than 2^29 accumulator steps: weights below that
-    are nothing beside the bias.
-    """
-    flat = np.abs(weight.reshape(len(weight), -1)).max(axis=1, initial=0.0).astype(np.float64)
-    scales = np.maximum(flat / 127.0, np.abs(bias.astype(np.float64)) / (input_scale * MAX_BIAS))
-    return np.where(scales == 0.0, 1.0, np.maximum(scales, 1e-30))
-
-
-def quantize_layer(weight: FloatArray, bias: FloatArray, clamp: Clamp, ctx: Lowering) -> IntLayer:
-    """Integer weights, bias and requantization of one layer, weight [out_ch, ...].
+def integer_layer(clamp: Clamp, ctx: Lowering) -> IntLayer:
+    """Bias and requantization for the integer weights in `ctx`.
 
     Raises ModelError where the int32 accumulator could overflow, or where the output range is
     too narrow for the layer's weights to be requantized.
     """
+    assert ctx.weights is not None
     source, target = ctx.inputs[0].qparams, ctx.output.qparams
-    scales = weight_scales(weight, bias, source.scale)
-    column = scales.reshape(-1, *(1,) * (weight.ndim - 1))
-    ints = np.clip(round_half_up(weight / column), -127, 127)
-    sums = ints.reshape(len(ints), -1).sum(axis=1)
-    steps = round_half_up(bias / (source.scale * scales)) - source.zero_point * sums
+    ints, scales = ctx.weights.ints.astype(np.int64), ctx.weights.scales
+    flat = ints.reshape(len(ints), -1)
+    steps = round_half_up(ctx.weights.bias / (source.scale * scales))
+    steps -= source.zero_point * flat.sum(axis=1)
     real = source.scale * scales / target.scale
-    bound = np.abs(steps) + 128 * np.abs(ints).reshape(len(ints), -1).sum(axis=1)
+    bound = np.abs(steps) + 128 * np.abs(flat).sum(axis=1)
     requantize = proved_requantize(real, bound, clamp, ctx)
-    return IntLayer(weight=ints.astype(np.int8), bias=steps, requantize=requantize)
+    return IntLayer(weight=ctx.weights.ints, bias=steps, requantize=requantize)
 
 
 def proved_requantize(
