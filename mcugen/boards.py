@@ -25,6 +25,8 @@ FEATURES = {
 }
 """What a core may offer beyond plain 32-bit integer arithmetic, with its meaning."""
 
+COST_UNITS = ("cycles", "instructions")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
@@ -62,6 +64,7 @@ class Core:
     zig_cpu: str  # "cortex_m4"
     optimize: tuple[str, ...]  # ("-O3",): flags the generated code is meant for
     simulator: Simulator
+    cost_unit: str = "cycles"  # what kernels estimate, or "instructions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +275,9 @@ def _own_core(root: Table) -> tuple[Core, tuple[str, ...]]:
         zig_cpu=table.text("zig_cpu", _ZIG, 'a processor such as "cortex_m4"'),
         optimize=table.texts("optimize", _OPTIMIZE_FLAG, _OPTIMIZE_FLAG_SAYS),
         simulator=simulator,
+        cost_unit=table.text("cost_unit", _one_of(COST_UNITS), f"one of {', '.join(COST_UNITS)}")
+        if table.has("cost_unit")
+        else "cycles",
     )
     return core, (f"core: {_source(table)}", f"simulator: {simulator_source}")
 

@@ -107,12 +107,16 @@ def _samples(network: CompiledNetwork, calib: str | None) -> Batch | None:
 def profile_folder(folder: Path, board: str | None = None) -> dict[str, Any]:
     """Instructions, model cycles, stack, flash and RAM of a folder's C, as plain values.
 
+    Beside the count of each layer stands what the kernel choice reckoned with, in the core's
+    `cost_unit`; None where the folder was built for another core.
+
     Raises ToolchainError without compiler or simulator of the core.
     """
     report = read_report(folder)
     graph = load_graph(folder / REFERENCE)
     core = _core(report, board)
     profile = profile_target(program_of(folder, graph), core)
+    models = _models(report, core)
     layers = [
         {
             "name": node.name,
@@ -121,6 +125,7 @@ def profile_folder(folder: Path, board: str | None = None) -> dict[str, Any]:
             "instructions": cost.instructions,
             "cycles": cost.cycles,
         }
+        | models.get(node.name, _NO_MODEL)
         for node, cost in zip(graph.layers, profile.layers, strict=True)
     ]
     return {
@@ -131,9 +136,22 @@ def profile_folder(folder: Path, board: str | None = None) -> dict[str, Any]:
         "instructions": profile.instructions,
         "cycles": profile.cycles,
         "macs": sum(layer["macs"] for layer in layers),
+        "cost_unit": core.cost_unit,
+        "model_cost": sum(layer["model_cost"] for layer in layers) if models else None,
         "stack_bytes": profile.stack_bytes,
         "flash_bytes": profile.flash_bytes,
         "static_ram_bytes": profile.static_ram_bytes,
         "arena_bytes": report["arena_bytes"],
         "layers": layers,
     }
+
+
+_NO_MODEL = {"variant": None, "model_cost": None}
+
+
+def _models(report: Mapping[str, Any], core: Core) -> dict[str, dict[str, Any]]:
+    """Kernel variant and modelled cost of each layer; empty where they are for another core."""
+    if report["core"] != core.name:
+        return {}
+    layers = [layer for layer in report.get("layers", []) if "model_cost" in layer]
+    return {layer["name"]: {key: layer[key] for key in _NO_MODEL} for layer in layers}

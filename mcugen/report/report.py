@@ -120,6 +120,8 @@ def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, 
             "macs": layer.node.op.macs(graph.input_shapes(layer.node), layer.node.shape),
             "weight_bytes": layer.kernel.table_bytes,
             "kernel": " ".join(dict.fromkeys(call.function for call in layer.calls)),
+            "variant": layer.kernel.variant,
+            "model_cost": round(layer.kernel.cycles),
             "sqnr_db": _db(sqnr.get(layer.node.name)),
         }
         | _quantization(layer.node.qparams)

@@ -121,32 +121,46 @@ def inspection_text(found: Mapping[str, Any]) -> str:
 
 
 def profile_text(found: Mapping[str, Any]) -> str:
-    """Layers with their share of the cycles, then the totals."""
+    """Layers with their share of the cycles, then the totals.
+
+    Where the folder was built for this core, also each layer's kernel and what its model says, in
+    `found["cost_unit"]`, cycles or instructions.
+    """
+    modelled = found["model_cost"] is not None
+    rows = [_profile_row(layer, found) for layer in found["layers"]]
+    total = ("total", "", *_counts(found), "", _per_mac(found))
     head = ("layer", "operator", "MACs", "instructions", "cycles", "share", "cycles/MAC")
-    total = max(1, found["cycles"])
-    rows = [
-        (
-            layer["name"],
-            layer["op"],
-            f"{layer['macs']:,}",
-            f"{layer['instructions']:,}",
-            f"{layer['cycles']:,}",
-            f"{100 * layer['cycles'] / total:.1f} %",
-            _per_mac(layer),
-        )
-        for layer in found["layers"]
-    ]
-    totals = (f"{found[key]:,}" for key in ("macs", "instructions", "cycles"))
-    last = ("total", "", *totals, "", _per_mac(found))
+    lines: list[tuple[str, ...]] = [head, *rows, total]
+    if modelled:
+        unit = found["cost_unit"]
+        titles = ("kernel", f"model {unit}", f"model/{unit}")
+        models = [_model(layer, unit) for layer in (*found["layers"], {**found, "variant": ""})]
+        lines = [line + more for line, more in zip(lines, (titles, *models), strict=True)]
     return "\n".join(
         [
             f"{found['name']} on {found['core']}: {found['engine']}, {found['compiler']}",
-            *columns([head, *rows, last], right=(2, 3, 4, 5, 6)),
+            *columns(lines, right=(2, 3, 4, 5, 6, 8, 9)),
             f"stack {found['stack_bytes']:,} bytes, flash {found['flash_bytes']:,} bytes, "
             f"static RAM {found['static_ram_bytes']:,} bytes, arena {found['arena_bytes']:,} bytes",
         ]
     )
 
 
+def _profile_row(layer: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
+    share = 100 * layer["cycles"] / max(1, found["cycles"])
+    return (layer["name"], layer["op"], *_counts(layer), f"{share:.1f} %", _per_mac(layer))
+
+
+def _counts(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{row[key]:,}" for key in ("macs", "instructions", "cycles"))
+
+
 def _per_mac(row: Mapping[str, Any]) -> str:
     return f"{row['cycles'] / row['macs']:.2f}" if row["macs"] else ""
+
+
+def _model(row: Mapping[str, Any], unit: str) -> tuple[str, str, str]:
+    """The kernel, its modelled cost, and how many times the measured one that is."""
+    measured = row[unit]
+    ratio = f"{row['model_cost'] / measured:.2f}" if measured else ""
+    return row["variant"], f"{row['model_cost']:,}", ratio

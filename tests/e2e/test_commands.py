@@ -355,6 +355,24 @@ def test_profile(built: Path, tool: Any) -> None:
     assert found["cycles"] >= found["instructions"]
 
 
+def test_profile_sets_the_model_against_the_count(built: Path, tool: Any) -> None:
+    tool("qemu-system-arm")
+    tool("arm-none-eabi-gcc")
+    found = json.loads(mcugen("profile", built, "--json").stdout)
+    report = json.loads((built / "report.json").read_text())
+    for layer, reported in zip(found["layers"], report["layers"], strict=True):
+        assert layer["variant"] == reported["variant"]
+        assert layer["model_cost"] == reported["model_cost"] > 0
+    assert found["model_cost"] == sum(layer["model_cost"] for layer in found["layers"])
+    shown = mcugen("profile", built).stdout
+    assert re.search(r"(?m)^layer .* kernel +model cycles +model/cycles$", shown)
+    ratio = f"{found['model_cost'] / found['cycles']:.2f}"
+    assert re.search(rf"(?m)^total .* {found['model_cost']:,} +{ratio}$", shown)
+    other = json.loads(mcugen("profile", built, "--board", "cortex-m3", "--json").stdout)
+    assert other["model_cost"] is None
+    assert "model" not in mcugen("profile", built, "--board", "cortex-m3").stdout
+
+
 def test_boards() -> None:
     listed = mcugen("boards")
     assert listed.exit_code == 0
