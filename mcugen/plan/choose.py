@@ -34,11 +34,11 @@ def choose_kernels(graph: Graph, target: Target) -> tuple[LayerKernel, ...]:
     for node in graph.layers:
         assert isinstance(node.op, IntOp)
         kernels = node.op.implementations(graph.input_shapes(node), node.shape, target)
-        chosen.append(LayerKernel(node=node, kernel=_best(kernels, target.optimize)))
+        chosen.append(LayerKernel(node=node, kernel=best_kernel(kernels, target.optimize)))
     return tuple(chosen)
 
 
-def _best(kernels: Sequence[Kernel], optimize: Optimize) -> Kernel:
+def best_kernel(kernels: Sequence[Kernel], optimize: Optimize) -> Kernel:
     """The fastest one whose tables are not too large; to save RAM, one that may overlap first."""
     limit = MAX_FLASH_GROWTH[optimize] * kernels[0].table_bytes + FREE_BYTES
     small = [kernel for kernel in kernels if kernel.table_bytes <= limit]
