@@ -58,6 +58,26 @@ typedef struct {
     "smmla " acc ", " acc ", " multiplier ", r12\n"                                                \
     "asr " acc ", " acc ", r8\n"
 
+/* How a quad ends: four outputs in r4 are stored; to 1 for the next, or to 5. */
+/* clang-format off */
+#define MCUGEN_DSP_VECTOR_TAIL                                                                     \
+    "ldr r1, [sp, #12]\n"                                                                          \
+    "subs r1, #4\n"                                                                                \
+    "blt 3f\n"                                                                                     \
+    "str r4, [r11], #4\n"                                                                          \
+    "str r1, [sp, #12]\n"                                                                          \
+    "bne.w 1b\n"                                                                                   \
+    "b 5f\n"                                                                                       \
+    "3:\n"  /* 1 to 3 channels left: -3 to -1 in r1 */                                             \
+    "adds r1, #2\n"                                                                                \
+    "blt 4f\n"                                                                                     \
+    "strh r4, [r11], #2\n"                                                                         \
+    "beq 5f\n"                                                                                     \
+    "lsr r4, r4, #16\n"                                                                            \
+    "4:\n"                                                                                         \
+    "strb r4, [r11]\n"
+/* clang-format on */
+
 /**
  * All outputs of one vector, saturated to int8.
  *
@@ -128,22 +148,7 @@ static MCUGEN_NAKED void mcugen_dsp_vector(const mcugen_linear_s8_dsp_params_t *
         MCUGEN_DSP_SCALE_NEXT("r7", "r10")
         MCUGEN_DSP_SATURATE("r4", "r5", "r6", "r7")
         "adds r0, #20\n"
-        "ldr r1, [sp, #12]\n"
-        "subs r1, #4\n"
-        "blt 3f\n"
-        "str r4, [r11], #4\n"
-        "str r1, [sp, #12]\n"
-        "bne.w 1b\n"
-        "b 5f\n"
-
-        "3:\n"  /* 1 to 3 channels left: -3 to -1 in r1 */
-        "adds r1, #2\n"
-        "blt 4f\n"
-        "strh r4, [r11], #2\n"
-        "beq 5f\n"
-        "lsr r4, r4, #16\n"
-        "4:\n"
-        "strb r4, [r11]\n"
+        MCUGEN_DSP_VECTOR_TAIL
         "5:\n"
         "add sp, #20\n"
         "pop {r4-r11, pc}\n"

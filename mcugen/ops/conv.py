@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import conv_dsp, conv_mve, depthwise_dsp, dsp, mve, winograd_dsp
+from mcugen.ops import conv_dsp, conv_mve, depthwise_dsp, dsp, mve, packed, winograd_dsp
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -86,6 +86,10 @@ class Conv(Op):
         """Every output value takes kernel_h * kernel_w * in_ch / groups."""
         return int(np.prod(output)) * int(np.prod(self.weight.shape[1:]))
 
+    def without_clamp(self) -> Conv:
+        """The same convolution, not clamped."""
+        return replace(self, clamp=NO_CLAMP)
+
     @property
     def weight_arrays(self) -> WeightArrays:
         """Weight and bias."""
@@ -142,6 +146,7 @@ class Conv(Op):
             window=self.window,
             groups=self.groups,
             pad_value=ctx.inputs[0].qparams.zero_point,
+            weight_bits=layer.weight_bits,
         )
 
 
@@ -149,8 +154,9 @@ class Conv(Op):
 class ConvS8(IntOp):
     """y = requantize(bias + sum w * x), x padded with `pad_value`.
 
-    weight: int8 [out_ch, kernel_h, kernel_w, in_ch / groups]; bias: int64 in int32 range, [out_ch]
-    or, where removed constant channels make it depend on the place, [out_h, out_w, out_ch].
+    weight: int8 [out_ch, kernel_h, kernel_w, in_ch / groups], of 8, 4 or 2 bits; bias: int64 in
+    int32 range, [out_ch] or, where removed constant channels make it depend on the place,
+    [out_h, out_w, out_ch].
     """
 
     kind: ClassVar[str] = "conv"
@@ -160,6 +166,11 @@ class ConvS8(IntOp):
     window: Window
     groups: int
     pad_value: int
+    weight_bits: int = 8
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the weights need more bits."""
+        packed.check_width(self.weight, self.weight_bits)
 
     @property
     def depthwise(self) -> bool:
@@ -245,6 +256,10 @@ class ConvS8(IntOp):
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
+        if self.weight_bits < 8:
+            if dsp.serves(target, self.requantize):
+                found += conv_dsp.conv_kernels(self, inputs, output)
+            return tuple(found)
         if mve.FEATURE in target.features:
             found += conv_mve.conv_kernels(self, inputs, output)
         if dsp.serves(target, self.requantize):
@@ -286,6 +301,8 @@ class ConvS8(IntOp):
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """Depthwise weights are stored [kernel_h, kernel_w, ch], dense ones with out_ch first."""
+        if self.weight_bits < 8:
+            return (packed.conv_call(self, inputs[0], output),)
         (in_h, in_w, in_ch), (out_h, out_w, out_ch) = as_image(inputs[0]), as_image(output)
         weight = self.weight[..., 0].transpose(1, 2, 0) if self.depthwise else self.weight
         bias_fields, bias_tables = bias_classes(self.bias)

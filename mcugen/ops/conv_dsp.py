@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mcugen.fixed_point import Requantize
+from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall
 from mcugen.ops.dsp import Fields, Quads, clamp_fields, pack_quads, pair_order
+from mcugen.ops.narrow_dsp import pack_narrow
 from mcugen.ops.overlap import window_overlap
 from mcugen.ops.weights import bias_classes
 from mcugen.ops.window import AxisWindows, Window, as_image
@@ -32,7 +34,7 @@ def conv_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> list[Ker
         return []
     out_ch, kernel_h, kernel_w, in_ch = op.weight.shape
     order = pair_order(kernel_w * in_ch, kernel_h)
-    quads = pack_quads(op.weight.reshape(out_ch, -1), op.bias, op.requantize, order)
+    quads = pack(op.weight.reshape(out_ch, -1), op.bias, op.requantize, order, op.weight_bits)
     if quads is None:
         return []
     image = as_image(inputs[0])
@@ -43,10 +45,19 @@ def conv_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> list[Ker
     return [_windows_kernel(op, quads, image, as_image(output))]
 
 
+def pack(
+    weight: NDArray[np.int8], bias: IntArray, requantize: Requantize, order: IntArray, bits: int
+) -> Quads | None:
+    """The layer in quads for the width of its weights; see `pack_quads` and `pack_narrow`."""
+    if bits == 8:
+        return pack_quads(weight, bias, requantize, order)
+    return pack_narrow(weight, bias, requantize, order, bits)
+
+
 def rows_kernel(quads: Quads, rows: int, in_ch: int, out_ch: int, requantize: Requantize) -> Kernel:
     """Each row of [rows, in_ch] times the weights."""
     call = KernelCall(
-        function="mcugen_conv_1x1_s8_dsp",
+        function=f"mcugen_conv_1x1_s8_dsp{quads.suffix}",
         header=HEADER,
         fields=(
             ("pixels", rows),
@@ -61,7 +72,7 @@ def rows_kernel(quads: Quads, rows: int, in_ch: int, out_ch: int, requantize: Re
     )
     one, along = (Window(kernel=(1, 1)).along(0, size) for size in (1, rows))
     return Kernel(
-        variant=VARIANT,
+        variant=VARIANT + quads.suffix,
         calls=(call,),
         cycles=_rows_cycles(quads, rows, in_ch),
         overlaps=(window_overlap(one, along, in_ch, out_ch, group=GROUP, copied=True),),
@@ -78,7 +89,7 @@ def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Ke
     whole = (first_y, last_y, first_x, last_x) == (0, output[0], 0, output[1])
     bias_fields, bias_tables = _bias(quads, output)
     call = KernelCall(
-        function="mcugen_conv_s8_dsp",
+        function=f"mcugen_conv_s8_dsp{quads.suffix}",
         header=HEADER,
         fields=(
             *zip(SIZES, (*image, *output), strict=True),
@@ -99,7 +110,7 @@ def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Ke
         + (0 if whole else GROUP * op.window.kernel[0] * row_len),
     )
     return Kernel(
-        variant=VARIANT,
+        variant=VARIANT + quads.suffix,
         calls=(call,),
         cycles=_windows_cycles(op, quads, (last_y - first_y) * (last_x - first_x), output),
         overlaps=(window_overlap(rows, cols, image[2], output[2], group=GROUP, copied=True),),
@@ -120,7 +131,11 @@ def _bias(quads: Quads, output: Image) -> tuple[Fields, tuple[ConstTable, ...]]:
 
 def packed_table(quads: Quads) -> ConstTable:
     """The layer's data in the kernel's order."""
-    axes = "[out_ch / 4][4 bias, weight pairs, 4 multiplier, shift]"
+    axes = (
+        "[out_ch / 4][4 bias, weight pairs, 4 multiplier, shift]"
+        if quads.bits == 8
+        else "[out_ch / 4][4 bias * 256 + shift, weight pairs, 4 multiplier]"
+    )
     return ConstTable(suffix="packed", values=quads.packed, comment=axes)
 
 
@@ -141,8 +156,11 @@ def _whole(axis: AxisWindows) -> tuple[int, int]:
 
 def _quads_cycles(quads: Quads) -> float:
     """All channels of two pixels: rounds of 16 pairs, requantization, entry and exit."""
-    rounds = -(-quads.pairs // 16)
-    return 64.0 + len(quads.packed) * (79 + 8 * rounds + 15 * quads.pairs)
+    rounds = 8 * -(-quads.pairs // 16)
+    if quads.bits == 8:
+        return 64.0 + len(quads.packed) * (79 + rounds + 15 * quads.pairs)
+    sums = 34.0 + 5.25 * quads.pairs
+    return 64.0 + sums + len(quads.packed) * (98 + rounds + 16 * quads.pairs)
 
 
 def _expand_cycles(length: int, rows: int) -> float:

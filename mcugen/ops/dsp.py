@@ -22,13 +22,19 @@ _HIGH_WORD = 33  # shift that keeps the high word of the product, and one bit of
 class Quads:
     """Layer data in the kernels' order.
 
-    packed: uint32 [quads, 2 * 4 + 1 + 2 * pairs]; bias: int32 [..., quads, 4], the biases in
-    `packed` or, where they depend on the place, all of them.
+    packed: uint32 [quads, words of a quad]; bias: int32 [..., quads, 4], the biases in `packed`
+    or, where they depend on the place, all of them; bits: of a weight.
     """
 
     packed: NDArray[np.uint32]
     bias: NDArray[np.int32]
     pairs: int
+    bits: int = 8
+
+    @property
+    def suffix(self) -> str:
+        """What the names of the kernels for these weights end with."""
+        return "" if self.bits == 8 else f"_w{self.bits}"
 
 
 def twin(portable: Kernel, cycles: float) -> Kernel:

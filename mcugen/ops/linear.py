@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import dsp, linear_dsp, linear_mve, linear_scalar, mve
+from mcugen.ops import dsp, linear_dsp, linear_mve, linear_scalar, mve, packed
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -63,6 +63,10 @@ class Linear(Op):
         """Every output value takes in_ch."""
         return int(np.prod(output)) * int(self.weight.shape[1])
 
+    def without_clamp(self) -> Linear:
+        """The same layer, not clamped."""
+        return replace(self, clamp=NO_CLAMP)
+
     @property
     def weight_arrays(self) -> WeightArrays:
         """Weight and bias."""
@@ -104,17 +108,30 @@ class Linear(Op):
     def lower(self, ctx: Lowering) -> LinearS8:
         """Symmetric weights; the input's zero point goes into the bias."""
         layer = integer_layer(self.clamp, ctx)
-        return LinearS8(weight=layer.weight, bias=layer.bias, requantize=layer.requantize)
+        return LinearS8(
+            weight=layer.weight,
+            bias=layer.bias,
+            requantize=layer.requantize,
+            weight_bits=layer.weight_bits,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinearS8(IntOp):
-    """y = requantize(bias + W x). weight: int8 [out_ch, in_ch]; bias: int64 [out_ch]."""
+    """y = requantize(bias + W x).
+
+    weight: int8 [out_ch, in_ch], of 8, 4 or 2 bits; bias: int64 [out_ch].
+    """
 
     kind: ClassVar[str] = "linear"
     weight: NDArray[np.int8]
     bias: IntArray
     requantize: Requantize
+    weight_bits: int = 8
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the weights need more bits."""
+        packed.check_width(self.weight, self.weight_bits)
 
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """Exact: float64 sums stay far below 2^53."""
@@ -158,6 +175,10 @@ class LinearS8(IntOp):
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
+        if self.weight_bits < 8:
+            if dsp.serves(target, self.requantize):
+                found += linear_dsp.linear_kernels(self, output)
+            return tuple(found)
         if mve.FEATURE in target.features:
             found += linear_mve.linear_kernels(self, output)
         if dsp.serves(target, self.requantize):
@@ -169,6 +190,8 @@ class LinearS8(IntOp):
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all rows."""
+        if self.weight_bits < 8:
+            return (packed.linear_call(self, output),)
         out_ch, in_ch = self.weight.shape
         requant_fields, requant_tables = requantize_tables(self.requantize)
         call = KernelCall(

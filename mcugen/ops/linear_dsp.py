@@ -11,8 +11,8 @@ import numpy as np
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import Kernel, KernelCall
-from mcugen.ops.conv_dsp import packed_table, rows_kernel
-from mcugen.ops.dsp import QUAD, Quads, clamp_fields, pack_quads, pair_order
+from mcugen.ops.conv_dsp import pack, packed_table, rows_kernel
+from mcugen.ops.dsp import Quads, clamp_fields, pair_order
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8
@@ -25,7 +25,7 @@ def linear_kernels(op: LinearS8, output: Shape) -> list[Kernel]:
     out_ch, in_ch = op.weight.shape
     rows = math.prod(output[:-1])
     order = pair_order(in_ch) if rows > 1 else _whole_words(in_ch)
-    quads = pack_quads(op.weight, op.bias, op.requantize, order)
+    quads = pack(op.weight, op.bias, op.requantize, order, op.weight_bits)
     if quads is None:
         return []
     if rows > 1:
@@ -42,8 +42,8 @@ def _whole_words(in_ch: int) -> IntArray:
 def _vector_kernel(op: LinearS8, quads: Quads) -> Kernel:
     out_ch, in_ch = op.weight.shape
     call = KernelCall(
-        function="mcugen_linear_s8_dsp",
-        header="mcugen_linear_dsp.h",
+        function=f"mcugen_linear_s8_dsp{quads.suffix}",
+        header=f"mcugen_linear{'' if quads.bits == 8 else '_narrow'}_dsp.h",
         fields=(
             ("packed", "packed"),
             ("in_ch", in_ch),
@@ -52,6 +52,12 @@ def _vector_kernel(op: LinearS8, quads: Quads) -> Kernel:
         ),
         tables=(packed_table(quads),),
     )
+    return Kernel(variant=VARIANT + quads.suffix, calls=(call,), cycles=_vector_cycles(quads))
+
+
+def _vector_cycles(quads: Quads) -> float:
     fours = quads.pairs // 2
-    cycles = 90 + -(-out_ch // QUAD) * (57 + 6 * -(-fours // 8) + 20 * fours)
-    return Kernel(variant=VARIANT, calls=(call,), cycles=float(cycles))
+    rounds = 6.0 * -(-fours // 8)
+    if quads.bits == 8:
+        return 90 + len(quads.packed) * (57 + rounds + 20 * fours)
+    return 100 + 10 * fours + len(quads.packed) * (69 + rounds + 22 * fours)

@@ -29,6 +29,7 @@ class IntLayer:
     weight: NDArray[np.int8]
     bias: IntArray
     requantize: Requantize
+    weight_bits: int
 
 
 def integer_layer(clamp: Clamp, ctx: Lowering) -> IntLayer:
@@ -46,7 +47,12 @@ def integer_layer(clamp: Clamp, ctx: Lowering) -> IntLayer:
     real = source.scale * scales / target.scale
     bound = np.abs(steps) + 128 * np.abs(flat).sum(axis=1)
     requantize = proved_requantize(real, bound, clamp, ctx)
-    return IntLayer(weight=ctx.weights.ints, bias=steps, requantize=requantize)
+    return IntLayer(
+        weight=ctx.weights.ints,
+        bias=steps,
+        requantize=requantize,
+        weight_bits=ctx.weights.bits,
+    )
 
 
 def proved_requantize(
