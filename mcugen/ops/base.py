@@ -189,6 +189,8 @@ class Op(ABC):
     """A float operator: a frozen dataclass of attributes and constant arrays."""
 
     kind: ClassVar[str]  # name in reports, "conv"
+    # bits that integer weights may have, where there are weights
+    weight_widths: ClassVar[tuple[int, ...]] = (8,)
     computes: ClassVar[bool] = True
     # the output has the quantization of its inputs: it moves or selects values
     keeps_scale: ClassVar[bool] = False
@@ -225,6 +227,11 @@ class Op(ABC):
     def clamp_only(self) -> Clamp | None:
         """The clamp that this operator is, None where it is more than that."""
         return None
+
+    @property
+    def depthwise(self) -> bool:
+        """The weights are a filter of its own for each channel, which meets no other channel."""
+        return False
 
     @property
     def weight_arrays(self) -> WeightArrays | None:

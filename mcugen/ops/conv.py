@@ -47,6 +47,7 @@ class Conv(Op):
     """Convolution. weight: float32 [out_ch, kernel_h, kernel_w, in_ch / groups], bias: [out_ch]."""
 
     kind: ClassVar[str] = "conv"
+    weight_widths: ClassVar[tuple[int, ...]] = packed.WIDTHS
     weight: FloatArray
     bias: FloatArray
     window: Window
@@ -89,6 +90,11 @@ class Conv(Op):
     def without_clamp(self) -> Conv:
         """The same convolution, not clamped."""
         return replace(self, clamp=NO_CLAMP)
+
+    @property
+    def depthwise(self) -> bool:
+        """Each output channel reads the input channel of the same number alone."""
+        return _is_depthwise(self.weight.shape, self.groups)
 
     @property
     def weight_arrays(self) -> WeightArrays:
@@ -175,7 +181,7 @@ class ConvS8(IntOp):
     @property
     def depthwise(self) -> bool:
         """Each output channel reads the input channel of the same number alone."""
-        return self.groups > 1 and self.groups == self.weight.shape[0] and self.weight.shape[3] == 1
+        return _is_depthwise(self.weight.shape, self.groups)
 
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """Exact: float64 sums stay far below 2^53."""
@@ -341,6 +347,10 @@ class ConvS8(IntOp):
             ),
         )
         return (call,)
+
+
+def _is_depthwise(weight: Shape, groups: int) -> bool:
+    return groups > 1 and groups == weight[0] and weight[3] == 1
 
 
 def _products(taps: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:

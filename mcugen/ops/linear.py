@@ -40,6 +40,7 @@ class Linear(Op):
     """y = W x + b over the last axis. weight: float32 [out_ch, in_ch], bias: [out_ch]."""
 
     kind: ClassVar[str] = "linear"
+    weight_widths: ClassVar[tuple[int, ...]] = packed.WIDTHS
     weight: FloatArray
     bias: FloatArray
     clamp: Clamp = NO_CLAMP
