@@ -27,6 +27,10 @@ class CalibrationError(McugenError):
     """Calibration or evaluation data of the wrong kind, shape, dtype or content."""
 
 
+class TrainingError(McugenError):
+    """Training cannot go on: the loss is no number any more."""
+
+
 class BudgetError(McugenError):
     """The network does not fit the board; carries needed and available bytes in its text."""
 

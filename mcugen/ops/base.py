@@ -194,6 +194,8 @@ class Op(ABC):
     computes: ClassVar[bool] = True
     # the output has the quantization of its inputs: it moves or selects values
     keeps_scale: ClassVar[bool] = False
+    # the output is its operand's class scores as probabilities or their logarithms
+    normalizes: ClassVar[bool] = False
 
     @abstractmethod
     def infer(self, inputs: Sequence[Shape]) -> Shape:

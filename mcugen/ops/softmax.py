@@ -46,6 +46,8 @@ LOG2_BITS = 16
 class RowFunction(Op):
     """Base of the two: one row in, one row out."""
 
+    normalizes: ClassVar[bool] = True
+
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """The shape of the operand."""
         if not inputs[0] or inputs[0][-1] > MAX_LEN:

@@ -7,25 +7,35 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from mcugen.ir.graph import Graph
+from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import Op
 
 Observer = Callable[[str, torch.Tensor], None]
+Compute = Callable[[Node, Sequence[torch.Tensor]], torch.Tensor]
+
+
+def plain(node: Node, operands: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A node as its operator defines it."""
+    assert isinstance(node.op, Op)
+    return node.op.forward(operands)
 
 
 def forward(
-    graph: Graph, inputs: Sequence[torch.Tensor], observe: Observer | None = None
+    graph: Graph,
+    inputs: Sequence[torch.Tensor],
+    observe: Observer | None = None,
+    compute: Compute = plain,
 ) -> tuple[torch.Tensor, ...]:
     """Run a float graph on float32 tensors [N, *shape], stored layout, in the order of `inputs`.
 
-    `observe` sees every tensor under its node's name. Tensors are freed after their last reader.
+    `observe` sees every tensor under its node's name. `compute` makes each node's tensor of its
+    operands: with other weights, or rounded. Tensors are freed after their last reader.
     """
     values = dict(zip(graph.inputs, inputs, strict=True))
     readers = dict(graph.uses)
     for node in graph.nodes:
         if node.name not in values:
-            assert isinstance(node.op, Op)
-            values[node.name] = node.op.forward([values[name] for name in node.inputs])
+            values[node.name] = compute(node, [values[name] for name in node.inputs])
         if observe is not None:
             observe(node.name, values[node.name])
         for name in node.inputs:
@@ -38,3 +48,9 @@ def forward(
 def to_stored(array: torch.Tensor, layout: Sequence[int]) -> torch.Tensor:
     """A tensor of the model [N, *its shape] in the graph's axis order."""
     return array.permute(0, *(axis + 1 for axis in layout)).contiguous()
+
+
+def to_model(array: torch.Tensor, layout: Sequence[int]) -> torch.Tensor:
+    """A tensor of the graph [N, *its shape] in the model's axis order."""
+    inverse = sorted(range(len(layout)), key=layout.__getitem__)
+    return array.permute(0, *(axis + 1 for axis in inverse))
