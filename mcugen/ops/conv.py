@@ -271,9 +271,8 @@ class ConvS8(IntOp):
         if dsp.serves(target, self.requantize):
             found += conv_dsp.conv_kernels(self, inputs, output)
             if self.depthwise:
-                found += depthwise_dsp.depthwise_kernels(self, inputs, output, target)
-            if target.optimize == "speed":
-                found += winograd_dsp.winograd_kernels(self, inputs, output)
+                found += depthwise_dsp.depthwise_kernels(self, inputs, output)
+            found += winograd_dsp.winograd_kernels(self, inputs, output)
         if is_scalar(target):
             found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]
             fast = depthwise_pair_kernels if self.depthwise else conv_pair_kernels

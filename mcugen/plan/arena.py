@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,32 +13,38 @@ from mcugen.errors import InternalError
 from mcugen.ir.graph import Graph
 from mcugen.ops.base import Kernel
 from mcugen.plan.chains import Chain
+from mcugen.plan.exact import Program, solve
 from mcugen.plan.lifetimes import (
     ALIGNMENT,
     ROWS,
     SCRATCH,
     Buffer,
     Buffers,
+    align,
     find_buffers,
     live_bytes,
     lower_bound,
 )
 
 SEARCH_STEPS = 400
+Proof: TypeAlias = Literal["bound", "solver"]
+"""Why no arena is smaller: as much is live at once, or the solver has tried all that could be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Byte offset of every tensor (under its node's name) and scratch (`<node>.scratch`).
 
-    `arena_bytes` is all the RAM the network needs, `bound_bytes` what no plan for this execution
-    order can undercut, `peak` the node at whose step most is live.
+    `arena_bytes` is all the RAM the network needs, `bound_bytes` what is live at once at least,
+    which no plan for this execution order and these kernels can undercut, `peak` the node at whose
+    step that is. `proof` says why there is no smaller arena, None where there may be one.
     """
 
     offsets: Mapping[str, int]
     arena_bytes: int
     bound_bytes: int
     peak: str
+    proof: Proof | None = None
 
 
 Placement = Mapping[str, int]
@@ -49,16 +56,29 @@ def plan_arena(graph: Graph, kernels: Mapping[str, Kernel], chains: Sequence[Cha
     `kernels` are the chosen ones by node.
     """
     buffers = find_buffers(graph, kernels, chains)
-    placed = search(buffers)
+    placed, proof = _best(buffers)
     prove(buffers, placed)
     offsets = {name: placed[buffer] for name, buffer in buffers.home.items()}
     offsets |= {name: offset for name, offset in placed.items() if name.endswith((SCRATCH, ROWS))}
     return Plan(
         offsets=offsets,
-        arena_bytes=_aligned(extent(buffers, placed)),
-        bound_bytes=_aligned(lower_bound(buffers)),
+        arena_bytes=align(extent(buffers, placed)),
+        bound_bytes=align(lower_bound(buffers)),
         peak=_peak(graph, buffers),
+        proof=proof,
     )
+
+
+def _best(buffers: Buffers) -> tuple[Placement, Proof | None]:
+    """The smallest arena and the proof that it is, or the smallest that was found."""
+    placed = search(buffers)
+    found = align(extent(buffers, placed))
+    if found == align(lower_bound(buffers)):
+        return placed, "bound"
+    solution = solve(Program(buffers=buffers, limit_bytes=found - ALIGNMENT))
+    if solution.offsets is not None and not conflict(buffers, solution.offsets):
+        placed = solution.offsets
+    return placed, "solver" if solution.optimal else None
 
 
 _ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
@@ -73,17 +93,17 @@ _ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
 )
 
 
-def search(buffers: Buffers) -> Placement:
+def search(buffers: Buffers, steps: int = SEARCH_STEPS) -> Placement:
     """The best of some orders of placement, improved by exchanging buffers until the bound.
 
     Deterministic: the random exchanges come from a fixed seed.
     """
-    bound = _aligned(lower_bound(buffers))
+    bound = align(lower_bound(buffers))
     orders = [sorted(buffers.all, key=key) for key in _ORDERS]
     best_order = min(orders, key=lambda order: extent(buffers, place(buffers, order)))
     best = place(buffers, best_order)
     generator = np.random.default_rng(0)
-    for _ in range(SEARCH_STEPS if len(best_order) > 1 else 0):
+    for _ in range(steps if len(best_order) > 1 else 0):
         if extent(buffers, best) <= bound:
             break
         order = list(best_order)
@@ -120,10 +140,10 @@ def _candidates(
     """Offsets at which the lowest free place can be."""
     yield 0
     for other, offset in others:
-        yield _aligned(offset + other.size_bytes)
+        yield align(offset + other.size_bytes)
         as_operand = buffers.distances.get((other.name, buffer.name))
         if as_operand is not None:
-            yield max(0, _aligned(offset + as_operand))
+            yield max(0, align(offset + as_operand))
         # an output that may overlap takes the lowest offset that is free otherwise, if low enough
 
 
@@ -140,10 +160,6 @@ def _may_lie(
     return as_operand is not None and other_offset + as_operand <= offset
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
 def extent(buffers: Buffers, placed: Placement) -> int:
     """Bytes from the arena's start to the end of the last buffer."""
     return max((placed[b.name] + b.size_bytes for b in buffers.all), default=0)
@@ -156,18 +172,25 @@ def _peak(graph: Graph, buffers: Buffers) -> str:
 
 def prove(buffers: Buffers, placed: Placement) -> None:
     """Raise InternalError unless no two buffers live at the same step share a byte unallowed."""
+    wrong = conflict(buffers, placed)
+    if wrong is not None:
+        msg = f"arena plan: {wrong}"
+        raise InternalError(msg)
+
+
+def conflict(buffers: Buffers, placed: Placement) -> str | None:
+    """What is wrong with a placement, None where nothing is."""
     for i, one in enumerate(buffers.all):
         if placed[one.name] % ALIGNMENT or placed[one.name] < 0:
-            msg = f"arena plan: {one.name} is at {placed[one.name]}, not aligned to {ALIGNMENT}"
-            raise InternalError(msg)
+            return f"{one.name} is at {placed[one.name]}, not aligned to {ALIGNMENT}"
         for other in buffers.all[i + 1 :]:
             if not one.meets(other):
                 continue
             a, b = placed[one.name], placed[other.name]
             apart = a + one.size_bytes <= b or b + other.size_bytes <= a
             if not apart and not _excused(buffers, placed, one, other):
-                msg = f"arena plan: {one.name} and {other.name} are live together and overlap"
-                raise InternalError(msg)
+                return f"{one.name} and {other.name} are live together and overlap"
+    return None
 
 
 def _excused(buffers: Buffers, placed: Placement, one: Buffer, other: Buffer) -> bool:

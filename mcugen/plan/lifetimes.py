@@ -20,6 +20,11 @@ SCRATCH = ".scratch"  # behind a node's name: what its kernel needs while it run
 ROWS = ".rows"  # behind a chain's name: rows of its operand
 
 
+def align(size: int) -> int:
+    """The next multiple of ALIGNMENT."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buffer:
     """Bytes that live from step `first` to step `last`, both included.
