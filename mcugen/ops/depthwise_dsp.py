@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import INT32_MAX, IntArray
 from mcugen.ir.graph import Shape
-from mcugen.ops.base import ConstTable, Kernel, KernelCall, Optimize, Overlap, Target
+from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap
 from mcugen.ops.weights import requantize_tables
 from mcugen.ops.window import Window, as_image
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 FAST_SHIFT = 44  # MCUGEN_DEPTHWISE_SHIFT + 32
 FAST_BITS = 8  # an int8 weight times 2^8 fits int16
 SIX, FOUR = 6, 4  # columns of a strip
-# Planes of two channels may take this much of the arena, or what one output row needs.
-SCRATCH_BYTES: dict[Optimize, int] = {"balanced": 1024, "speed": 4096, "size": 1024, "ram": 512}
+# Planes of two channels may take so much of the arena, or what one output row needs: more of it
+# leaves fewer chunks.
+SCRATCH_BYTES = (4096, 1024, 512)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +111,20 @@ class Planes:
         return 4 * (2 * self.rows * self.row_words + self.weight_words)
 
 
-def depthwise_kernels(
-    op: ConvS8, inputs: Sequence[Shape], output: Shape, target: Target
-) -> tuple[Kernel, ...]:
-    """The kernel for a depthwise layer; none where it is dilated or rounds twice."""
+def depthwise_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> tuple[Kernel, ...]:
+    """The kernel with more or less scratch; none where the layer is dilated or rounds twice."""
     window = op.window
     dilated = any(k > 1 and d > 1 for k, d in zip(window.kernel, window.dilation, strict=True))
     cropped = any(pad < 0 for pad in window.pads)
     if op.bias.ndim != 1 or dilated or cropped or op.requantize.mode != "single":
         return ()
     straight = grid_of(window, as_image(inputs[0]), as_image(output))
-    limit = SCRATCH_BYTES[target.optimize]
-    kernels = [_kernel(op, grid, limit) for grid in (straight, straight.turn())]
-    return (min(kernels, key=lambda kernel: (not kernel.overlaps, kernel.cycles)),)
+    found: dict[int, Kernel] = {}
+    for limit in SCRATCH_BYTES:
+        kernels = [_kernel(op, grid, limit) for grid in (straight, straight.turn())]
+        best = min(kernels, key=lambda kernel: (not kernel.overlaps, kernel.cycles))
+        found.setdefault(best.scratch_bytes, best)
+    return tuple(found.values())
 
 
 def grid_of(window: Window, size: tuple[int, int, int], output: tuple[int, int, int]) -> Grid:
