@@ -102,6 +102,7 @@ def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
         target=Target(
             core=board.core.name, features=board.core.features, optimize=options.optimize
         ),
+        ram_bytes=board.ram_bytes,
         dump_dir=options.dump_dir,
     )
 

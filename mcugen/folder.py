@@ -117,6 +117,7 @@ def profile_folder(folder: Path, board: str | None = None) -> dict[str, Any]:
     core = _core(report, board)
     profile = profile_target(program_of(folder, graph), core)
     models = _models(report, core)
+    together = {layer["name"]: layer.get("together", []) for layer in report.get("layers", [])}
     layers = [
         {
             "name": node.name,
@@ -126,6 +127,7 @@ def profile_folder(folder: Path, board: str | None = None) -> dict[str, Any]:
             "cycles": cost.cycles,
         }
         | models.get(node.name, _NO_MODEL)
+        | {"together": together.get(node.name, [])}
         for node, cost in zip(graph.layers, profile.layers, strict=True)
     ]
     return {

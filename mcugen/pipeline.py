@@ -34,8 +34,10 @@ from mcugen.passes import (
     merge_padding,
     remove_channels,
 )
-from mcugen.plan.arena import Plan, plan_arena
-from mcugen.plan.choose import LayerKernel, choose_kernels
+from mcugen.plan.arena import Plan
+from mcugen.plan.chains import Chain
+from mcugen.plan.choose import LayerKernel
+from mcugen.plan.planner import make_plan
 from mcugen.quantize.observers import make_observer, observe_ranges
 from mcugen.quantize.qparams import choose_qparams
 from mcugen.quantize.weights import quantize_weights
@@ -63,6 +65,7 @@ class CompileOptions:
     ranges: str = "minmax"  # or "percentile:P"
     skip_passes: frozenset[str] = frozenset()
     target: Target = PORTABLE
+    ram_bytes: int | None = None  # of the board; None where there is no limit
     dump_dir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -105,6 +108,7 @@ class Compilation:
     uncut_graph: Graph  # integer, before integer passes: tensors match those of `float_graph`
     graph: Graph  # integer, as emitted
     layers: tuple[LayerKernel, ...]
+    chains: tuple[Chain, ...]
     plan: Plan
     passes: tuple[PassRecord, ...]
     view: NetworkView
@@ -124,14 +128,16 @@ def compile_graph(
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))
     integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)
-    layers = choose_kernels(integer, options.target)
-    plan = plan_arena(integer, {layer.node.name: layer.kernel for layer in layers})
-    view = network_view(integer, layers, plan, cost_of(integer).macs, options.text())
+    planned = make_plan(integer, options.target, options.ram_bytes)
+    macs = cost_of(integer).macs
+    layers, chains, plan = planned.layers, planned.chains, planned.arena
+    view = network_view(integer, layers, plan, macs, options.text(), chains)
     return Compilation(
         float_graph=graph,
         uncut_graph=uncut,
         graph=integer,
         layers=layers,
+        chains=chains,
         plan=plan,
         passes=tuple(records),
         view=view,

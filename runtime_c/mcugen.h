@@ -42,11 +42,20 @@ extern "C" {
 #endif
 
 #ifdef MCUGEN_TRACE
-/** Called after each layer with its output tensor; the test harness defines it. */
+/**
+ * Called after each layer with its output tensor; the test harness defines it.
+ *
+ * Layers that are computed together give their next rows at each call, in the end maybe rows beyond
+ * their tensor.
+ */
 void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes);
 #define MCUGEN_TRACE_LAYER(layer, data, bytes) mcugen_trace((layer), (data), (bytes))
-#elif !defined(MCUGEN_TRACE_LAYER) /* a profiler may have its own, from before this header */
+#define MCUGEN_TRACE_ROWS(layer, data, bytes) mcugen_trace((layer), (data), (bytes))
+#else
+#ifndef MCUGEN_TRACE_LAYER /* a profiler may have its own, from before this header */
 #define MCUGEN_TRACE_LAYER(layer, data, bytes) ((void)0)
+#endif
+#define MCUGEN_TRACE_ROWS(layer, data, bytes) ((void)0)
 #endif
 
 /** floor(value / 2^shift), shift in [0, 31]. The only signed shift of 32 bits in the runtime. */

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 import mcugen
 from mcugen.emit import layout, literals
+from mcugen.emit.chains import HEADER as CHAINS_HEADER
+from mcugen.emit.chains import ChainText, ChainView
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import ConstTable, KernelCall
 from mcugen.plan.arena import Plan
+from mcugen.plan.chains import Chain
 from mcugen.plan.choose import LayerKernel
-from mcugen.plan.lifetimes import in_flash
+from mcugen.plan.lifetimes import SCRATCH, in_flash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,7 @@ class NetworkView:
     headers: tuple[str, ...]
     tables: tuple[TableView, ...]
     params: tuple[ParamsView, ...]
+    chains: tuple[ChainView, ...]
     layers: tuple[LayerView, ...]
 
     @property
@@ -115,7 +119,12 @@ def digest_of(graph: Graph, layers: Sequence[LayerKernel], options: str) -> str:
 
 
 def network_view(
-    graph: Graph, layers: Sequence[LayerKernel], plan: Plan, macs: int, options: str
+    graph: Graph,
+    layers: Sequence[LayerKernel],
+    plan: Plan,
+    macs: int,
+    options: str,
+    chains: Sequence[Chain] = (),
 ) -> NetworkView:
     """Everything the templates print for one network."""
     private = graph.name[:MAX_PREFIX].rstrip("_")
@@ -128,9 +137,29 @@ def network_view(
         for node in graph.nodes
     }
     params: list[ParamsView] = []
+    calls = _Calls(plan, {k.node.name: k for k in layers})
+    for layer in layers:
+        calls.params[layer.node.name] = _params(layer, names, tables, params)
+    numbers = {layer.node.name: k for k, layer in enumerate(layers)}
+    together = {
+        chain.name: ChainText(
+            chain=chain,
+            offsets=plan.offsets,
+            source=pointers[chain.operand],
+            target=pointers[chain.name],
+            numbers=numbers,
+            name=names.claim(chain.name, "rows"),
+            calls_of=calls,
+        ).view()
+        for chain in chains
+    }
+    inside = {name for chain in chains for name in chain.nodes}
     views = [
-        _layer(k, layer, _params(layer, names, tables, params), pointers, plan, graph)
-        for k, layer in enumerate(layers)
+        _chain_layer(layer, numbers, together[layer.node.name], pointers)
+        if layer.node.name in together
+        else _layer(layer, numbers, calls, pointers, graph)
+        for layer in layers
+        if layer.node.name in together or layer.node.name not in inside
     ]
     inputs = _tensors(graph, "input", graph.inputs, graph.input_layouts, pointers, private)
     outputs = _tensors(graph, "output", graph.outputs, graph.output_layouts, pointers, private)
@@ -150,9 +179,10 @@ def network_view(
         run_declaration=layout.call(f"int {graph.name}_run", arguments, ";"),
         run_head=layout.call(f"int {graph.name}_run", arguments, ""),
         run_null_check=_null_check([*(t.name for t in (*inputs, *outputs)), "arena"]),
-        headers=tuple(sorted({call.header for layer in layers for call in layer.calls})),
+        headers=tuple(sorted(_headers(layers, chains))),
         tables=tuple(tables.views),
         params=tuple(params),
+        chains=tuple(together.values()),
         layers=tuple(views),
     )
 
@@ -258,31 +288,61 @@ def _shape_text(shape: Iterable[int]) -> str:
     return f"[{', '.join(map(str, shape))}]"
 
 
+def _headers(layers: Sequence[LayerKernel], chains: Sequence[Chain]) -> set[str]:
+    own = {CHAINS_HEADER} if chains else set()
+    return own | {call.header for layer in layers for call in layer.calls}
+
+
+class _Calls:
+    """The kernel calls of each layer, given pointers to its operands and its output."""
+
+    def __init__(self, plan: Plan, layers: Mapping[str, LayerKernel]) -> None:
+        self.plan, self.layers = plan, layers
+        self.params: dict[str, tuple[str, ...]] = {}  # names of the parameter structs
+
+    def __call__(
+        self, name: str, operands: Sequence[str], target: str, indent: str = literals.INDENT
+    ) -> list[str]:
+        layer, calls = self.layers[name], []
+        for params, call in zip(self.params[name], layer.calls, strict=True):
+            scratch = []
+            if call.scratch_bytes:
+                scratch = [f"&base[{self.plan.offsets[name + SCRATCH]}]"]
+            own = [operands[position] for position in call.operands]
+            arguments = [f"&{params}", *own, target, *scratch]
+            calls.append(layout.call(call.function, arguments, ";", indent))
+        return calls
+
+
 def _layer(
-    index: int,
     layer: LayerKernel,
-    params: Sequence[str],
+    numbers: Mapping[str, int],
+    calls: _Calls,
     pointers: Mapping[str, str],
-    plan: Plan,
     graph: Graph,
 ) -> LayerView:
     node = layer.node
-    target = pointers[node.name]
-    calls = []
-    for name, call in zip(params, layer.calls, strict=True):
-        operands = [pointers[node.inputs[position]] for position in call.operands]
-        scratch = []
-        if call.scratch_bytes:
-            scratch = [f"&base[{plan.offsets[f'{node.name}.scratch']}]"]
-        arguments = [f"&{name}", *operands, target, *scratch]
-        calls.append(layout.call(call.function, arguments, ";", literals.INDENT))
-    size = int(np.prod(node.shape))
-    traced = [f"{index}u", target, f"{size}u"]
+    operands = [pointers[name] for name in node.inputs]
     return LayerView(
         comment=layout.comment(_layer_text(node, graph.input_shapes(node)), literals.INDENT),
-        calls=tuple(calls),
-        trace=layout.call("MCUGEN_TRACE_LAYER", traced, ";", literals.INDENT),
+        calls=tuple(calls(node.name, operands, pointers[node.name])),
+        trace=_trace(node, numbers, pointers),
     )
+
+
+def _chain_layer(
+    layer: LayerKernel, numbers: Mapping[str, int], chain: ChainView, pointers: Mapping[str, str]
+) -> LayerView:
+    return LayerView(
+        comment=f"{literals.INDENT}{chain.comment.replace(chr(10), chr(10) + literals.INDENT)}",
+        calls=(*chain.begin, *chain.loop),
+        trace=_trace(layer.node, numbers, pointers),
+    )
+
+
+def _trace(node: Node, numbers: Mapping[str, int], pointers: Mapping[str, str]) -> str:
+    traced = [f"{numbers[node.name]}u", pointers[node.name], f"{int(np.prod(node.shape))}u"]
+    return layout.call("MCUGEN_TRACE_LAYER", traced, ";", literals.INDENT)
 
 
 def _layer_text(node: Node, sources: Sequence[Sequence[int]]) -> str:

@@ -90,6 +90,11 @@ class Chain:
         """The layers' names."""
         return frozenset(layer.node.name for layer in self.layers)
 
+    def runs(self) -> dict[str, int]:
+        """How often each layer is called."""
+        names = [layer.node.name for layer in self.layers]
+        return {name: self.buffers.get(name, self.output).runs for name in names}
+
     def distance(self) -> int:
         """How far below the operand the output must lie at least where both overlap, in bytes.
 
@@ -214,6 +219,8 @@ def _buffers(
         start = stripes[name].start if name in stripes else 0
         count = readers[0].taken
         runs = -(-max(reader.needed(height) for reader in readers) // count)
+        if name != operand and runs * count < height:
+            return None  # rows that nobody reads would not be made, nor verified
         found[name] = RowBuffer(
             rows=max((r.start - start + 1) * count + r.of.pad for r in readers),
             row_bytes=width * channels,
@@ -257,7 +264,5 @@ def _layer(
 
 
 def _aligned(chain: Chain) -> bool:
-    """All rows that a kernel reads or writes start at words."""
-    places = [offset for layer in chain.layers for offset in layer.offsets]
-    places += [buffer.kept_bytes for buffer in chain.buffers.values()]
-    return not any(place % ALIGNMENT for place in (*places, chain.output.row_bytes))
+    """All rows start at words."""
+    return not any(b.row_bytes % ALIGNMENT for b in (*chain.buffers.values(), chain.output))

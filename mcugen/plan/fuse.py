@@ -109,7 +109,7 @@ def _chained(
                     first=first,
                     end=end,
                     ram_bytes=max(live_bytes(buffers, step) for step in range(first, end)),
-                    cycles=_cycles(chain, own),
+                    cycles=chain_cycles(chain, own),
                     fused=Fused(chain=chain, kernels=own),
                 )
 
@@ -124,10 +124,8 @@ def _can_stripe(graph: Graph, node: Node) -> bool:
     return node.op.striped(shapes, node.shape, 1) is not None
 
 
-def _cycles(chain: Chain, kernels: Mapping[str, Kernel]) -> float:
+def chain_cycles(chain: Chain, kernels: Mapping[str, Kernel]) -> float:
     """Of the kernels, as often as they run, and of the rows that move."""
     moved = sum(buffer.size_bytes for buffer in chain.buffers.values())
-    own = [chain.buffers.get(layer.node.name, chain.output).runs for layer in chain.layers]
-    runs = zip(chain.layers, own, strict=True)
-    computed = sum(count * kernels[layer.node.name].cycles for layer, count in runs)
+    computed = sum(count * kernels[name].cycles for name, count in chain.runs().items())
     return computed + chain.steps * MOVE_CYCLES * moved

@@ -110,6 +110,12 @@ def _pass(record: PassRecord) -> dict[str, Any]:
 
 def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, Any]]:
     graph = compiled.graph
+    runs = {name: n for chain in compiled.chains for name, n in chain.runs().items()}
+    together = {
+        name: [layer.node.name for layer in chain.layers]
+        for chain in compiled.chains
+        for name in chain.nodes
+    }
     return [
         {
             "name": layer.node.name,
@@ -121,7 +127,8 @@ def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, 
             "weight_bytes": layer.kernel.table_bytes,
             "kernel": " ".join(dict.fromkeys(call.function for call in layer.calls)),
             "variant": layer.kernel.variant,
-            "model_cost": round(layer.kernel.cycles),
+            "model_cost": round(runs.get(layer.node.name, 1) * layer.kernel.cycles),
+            "together": together.get(layer.node.name, []),
             "sqnr_db": _db(sqnr.get(layer.node.name)),
         }
         | _quantization(layer.node.qparams)

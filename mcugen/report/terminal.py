@@ -134,7 +134,8 @@ def profile_text(found: Mapping[str, Any]) -> str:
     if modelled:
         unit = found["cost_unit"]
         titles = ("kernel", f"model {unit}", f"model/{unit}")
-        models = [_model(layer, unit) for layer in (*found["layers"], {**found, "variant": ""})]
+        whole = {**found, "variant": "", "together": []}
+        models = [_model(layer, found, unit) for layer in (*found["layers"], whole)]
         lines = [line + more for line, more in zip(lines, (titles, *models), strict=True)]
     return "\n".join(
         [
@@ -146,7 +147,14 @@ def profile_text(found: Mapping[str, Any]) -> str:
     )
 
 
+def _counted_later(layer: Mapping[str, Any]) -> bool:
+    """Layers that are computed together are counted at the last one."""
+    return bool(layer["together"]) and layer["together"][-1] != layer["name"]
+
+
 def _profile_row(layer: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
+    if _counted_later(layer):
+        return (layer["name"], layer["op"], f"{layer['macs']:,}", "", "", "together", "")
     share = 100 * layer["cycles"] / max(1, found["cycles"])
     return (layer["name"], layer["op"], *_counts(layer), f"{share:.1f} %", _per_mac(layer))
 
@@ -156,11 +164,14 @@ def _counts(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _per_mac(row: Mapping[str, Any]) -> str:
-    return f"{row['cycles'] / row['macs']:.2f}" if row["macs"] else ""
+    alone = row["macs"] and not row.get("together")
+    return f"{row['cycles'] / row['macs']:.2f}" if alone else ""
 
 
-def _model(row: Mapping[str, Any], unit: str) -> tuple[str, str, str]:
+def _model(row: Mapping[str, Any], found: Mapping[str, Any], unit: str) -> tuple[str, str, str]:
     """The kernel, its modelled cost, and how many times the measured one that is."""
-    measured = row[unit]
-    ratio = f"{row['model_cost'] / measured:.2f}" if measured else ""
+    names = row["together"] or [row["name"]]
+    costs = {layer["name"]: layer["model_cost"] for layer in found["layers"]}
+    model = sum(costs.get(name, row["model_cost"]) for name in names)
+    ratio = f"{model / row[unit]:.2f}" if row[unit] else ""
     return row["variant"], f"{row['model_cost']:,}", ratio

@@ -38,7 +38,7 @@ class Profile:
     """One inference. The layers come from a build with marks between them, the totals do not.
 
     So the sum of the layers may differ a little from the totals: a mark is no instruction, but the
-    compiler does not move code across it.
+    compiler does not move code across it. Layers that are computed together count with the last.
     """
 
     engine: str  # "QEMU 7.2.22 mps2-an386"
@@ -91,7 +91,9 @@ def _compile(program: Program, core: Core, folder: Path, flags: Sequence[str]) -
 def _count(firmware: Firmware, engine: Engine, seconds: float, layers: int) -> list[Cost]:
     """What the network costs up to the end of each layer, then up to its end."""
     path, elf = firmware.link()
-    marks = _marks(elf, firmware.program.name, layers)
+    places = _marks(elf, firmware.program.name, layers)
+    marked = [layer for layer, addresses in enumerate(places[1:-1]) if addresses]
+    marks = [addresses for addresses in places if addresses]
     times = [executed(phase, elf, firmware.core) for phase in engine.count(path, marks, seconds)]
     if len(times) != len(marks) + 1:
         msg = f"{engine.title}: {len(times) - 1} of {len(marks)} marks were reached"
@@ -99,7 +101,10 @@ def _count(firmware: Firmware, engine: Engine, seconds: float, layers: int) -> l
     everything: Times = sum(times, start=Counter())
     listing = disassemble(path, elf, firmware.compiler, firmware.core, everything)
     cycles = model_cycles(everything, listing, elf, firmware.core)
-    return [_cost(phase, cycles, elf) for phase in times[1:-1]]
+    costs = [Cost(instructions=0, cycles=0)] * (layers + 1)
+    for layer, phase in zip([*marked, layers], times[1:-1], strict=True):
+        costs[layer] = _cost(phase, cycles, elf)
+    return costs
 
 
 def _marks(elf: Elf, name: str, layers: int) -> Marks:

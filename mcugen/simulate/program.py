@@ -20,6 +20,7 @@ from mcugen.verify.inputs import Batch
 INPUTS = "inputs.bin"
 RESULTS = "results.bin"
 TRACE_FLAG = "-DMCUGEN_TRACE"
+_END = 2**32 - 1  # in place of a layer: its sample's trace is complete
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +98,46 @@ def read_results(
 ) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
     """All layers' tensors one after the other, int8 [N, bytes], and the outputs [N, len].
 
-    Raises ToolchainError where the file is shorter or longer than the sizes promise.
+    What was not traced is 0. Raises ToolchainError where the file is shorter or longer than the
+    sizes promise.
     """
     path = folder / RESULTS
-    data = np.fromfile(path, np.int8) if path.exists() else np.zeros(0, np.int8)
-    sizes = [program.trace_bytes, *program.output_lens]
-    if data.size != samples * sum(sizes):
-        msg = f"the test program wrote {data.size} bytes, expected {samples * sum(sizes)}"
+    data = path.read_bytes() if path.exists() else b""
+    traces = np.zeros((samples, program.trace_bytes), np.int8)
+    outputs = tuple(np.zeros((samples, n), np.int8) for n in program.output_lens)
+    place = 0
+    for sample in range(samples):
+        place = _read_trace(data, place, program, traces[sample])
+        for output in outputs:
+            output[sample] = _values(data, place, output.shape[1])
+            place += output.shape[1]
+    if place != len(data):
+        msg = f"the test program wrote {len(data)} bytes, expected {place}"
         raise ToolchainError(msg)
-    traces, *outputs = np.split(data.reshape(samples, -1), np.cumsum(sizes)[:-1], axis=1)
-    return traces, tuple(outputs)
+    return traces, outputs
+
+
+def _read_trace(data: bytes, place: int, program: Program, trace: NDArray[np.int8]) -> int:
+    """Put one sample's pieces of tensors where they belong; the place behind them."""
+    ends = np.cumsum(program.layer_lens)
+    filled = ends - program.layer_lens
+    while True:
+        layer, size = (int(word) for word in _values(data, place, 8).view("<u4"))
+        place += 8
+        if layer == _END:
+            return place
+        if layer >= len(ends):
+            msg = f"the test program traced layer {layer} of {len(ends)}"
+            raise ToolchainError(msg)
+        # layers that are computed together may go on beyond their tensor
+        taken = min(size, int(ends[layer] - filled[layer]))
+        trace[filled[layer] : filled[layer] + taken] = _values(data, place, size)[:taken]
+        filled[layer] += taken
+        place += size
+
+
+def _values(data: bytes, place: int, size: int) -> NDArray[np.int8]:
+    if place + size > len(data):
+        msg = f"the test program wrote {len(data)} bytes, expected {place + size} at least"
+        raise ToolchainError(msg)
+    return np.frombuffer(data, np.int8, size, place)

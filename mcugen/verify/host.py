@@ -69,7 +69,7 @@ class HostNetwork:
             [
                 *(f"int8_t *{function}(void *);" for function, _ in pointers),
                 f"int {self.program.name}_invoke(void *);",
-                "void mcugen_trace_into(unsigned char *);",
+                "void mcugen_trace_into(unsigned char *, uint32_t *, const uint32_t *);",
             ]
         )
 
@@ -91,8 +91,15 @@ class HostNetwork:
         arena = self._arena()
         flat = [np.ascontiguousarray(x.reshape(samples, -1)) for x in inputs]
         outputs = tuple(np.empty((samples, n), np.int8) for n in self.program.output_lens)
+        ends = np.cumsum(self.program.layer_lens, dtype=np.uint32)
         for i in range(samples):
-            self._lib.mcugen_trace_into(self._pointer(traces[i if keep else 0]))
+            # what was not traced stays 0 and is found by the comparison
+            next_places = (ends - self.program.layer_lens).astype(np.uint32)
+            self._lib.mcugen_trace_into(
+                self._pointer(traces[i if keep else 0]),
+                self._words(next_places),
+                self._words(ends),
+            )
             self._call(arena, [x[i] for x in flat], [y[i] for y in outputs])
         return traces, outputs
 
@@ -104,6 +111,9 @@ class HostNetwork:
 
     def _pointer(self, array: NDArray[Any]) -> Any:
         return self._ffi.from_buffer("unsigned char *", array.view(np.uint8))
+
+    def _words(self, array: NDArray[np.uint32]) -> Any:
+        return self._ffi.from_buffer("uint32_t *", array)
 
     def _call(
         self, arena: Any, inputs: Sequence[NDArray[np.int8]], outputs: Sequence[NDArray[np.int8]]

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file verify_main.c
- * @brief Runs a network on every sample of a file; writes each layer's tensor, then the outputs.
+ * @brief Runs a network on every sample of a file; writes all tensors, then the outputs.
+ *
+ * Each piece of a tensor comes as two words, layer and bytes, and the bytes.
  */
 #include "harness.h"
 #include "mcugen.h"
@@ -9,7 +11,9 @@
 
 void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes)
 {
-    (void)layer;
+    const uint32_t head[2] = {layer, bytes};
+
+    harness_write(head, (uint32_t)sizeof(head));
     harness_write(data, bytes);
 }
 
@@ -29,6 +33,9 @@ static int read_inputs(void *arena)
 
 static void write_outputs(void *arena)
 {
+    const uint32_t end[2] = {UINT32_MAX, 0u};
+
+    harness_write(end, (uint32_t)sizeof(end));
     MCUGEN_NETWORK_OUTPUTS(WRITE_OUTPUT)
 }
 

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chains as finished C text: functions that make one step, and what the invoke function says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mcugen.emit import layout
+from mcugen.emit.literals import INDENT, integer
+from mcugen.plan.chains import Chain, ChainLayer, RowBuffer
+from mcugen.plan.lifetimes import ROWS
+
+HEADER = "mcugen_rows.h"
+INNER = 2 * INDENT
+
+CallsOf = Callable[[str, Sequence[str], str, str], Sequence[str]]
+"""The kernel calls of a layer: its name, C pointers to operands and output, and the indentation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainView:
+    """The functions of one chain, and the lines that run it."""
+
+    comment: str
+    take_head: str  # copies the operand's rows of a step
+    take: tuple[str, ...]
+    step_head: str  # computes a step
+    step: tuple[str, ...]
+    begin: tuple[str, ...]  # before the first step
+    loop: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChainText:
+    """What the text of one chain is made from.
+
+    `offsets` are the arena's, `source` and `target` C pointers to operand and output, `numbers`
+    those of the layers, and `name` is what the functions' names begin with.
+    """
+
+    chain: Chain
+    offsets: Mapping[str, int]
+    source: str
+    target: str
+    numbers: Mapping[str, int]
+    name: str
+    calls_of: CallsOf
+
+    def view(self) -> ChainView:
+        """The finished text."""
+        chain = self.chain
+        first, last = chain.layers[0].node.name, chain.name
+        return ChainView(
+            comment=layout.comment(
+                f"Layers {self.numbers[first]} to {self.numbers[last]} together: rows of "
+                f"{chain.operand} come in, a row of {last} comes out."
+            ),
+            take_head=f"static void {self.name}_take(int8_t *base, uint32_t step)",
+            take=tuple(self._take()),
+            step_head=f"static void {self.name}_step(int8_t *base, uint32_t step)",
+            step=tuple(self._step()),
+            begin=tuple(self._begin()),
+            loop=(
+                f"{INDENT}for (uint32_t step = 0u; step < {chain.steps}u; step++) {{",
+                f"{INNER}{self.name}_take(base, step);",
+                f"{INNER}{self.name}_step(base, step);",
+                f"{INDENT}}}",
+            ),
+        )
+
+    def _place(self, tensor: str, offset: int = 0) -> str:
+        """A C pointer into a row buffer."""
+        buffer = self.chain.name + ROWS if tensor == self.chain.operand else tensor
+        return f"&base[{self.offsets[buffer] + offset}]"
+
+    def _begin(self) -> Iterator[str]:
+        """Padding lies above all tensors."""
+        for tensor, rows in self.chain.buffers.items():
+            if rows.kept_bytes:
+                yield _fill(self._place(tensor), rows, rows.size_bytes, INDENT)
+
+    def _take(self) -> Iterator[str]:
+        tensor = self.chain.operand
+        rows = self.chain.buffers[tensor]
+        place = self._place(tensor, rows.kept_bytes)
+        source = _moving(self.source, "step", rows.step_bytes)
+        whole = rows.runs - 1 if rows.excess_rows else rows.runs
+        yield from self._move(tensor)
+        yield f"{INDENT}if (step < {whole}u) {{"
+        yield layout.call("mcugen_rows_copy", [place, source, f"{rows.step_bytes}u"], ";", INNER)
+        yield f"{INDENT}}} else {{"
+        yield _fill(place, rows, rows.step_bytes, INNER)
+        yield f"{INDENT}}}"
+        if rows.excess_rows:
+            rest = rows.step_bytes - rows.excess_rows * rows.row_bytes
+            yield f"{INDENT}if (step == {whole}u) {{"
+            yield layout.call("mcugen_rows_copy", [place, source, f"{rest}u"], ";", INNER)
+            yield f"{INDENT}}}"
+
+    def _step(self) -> Iterator[str]:
+        for layer in self.chain.layers:
+            if layer is not self.chain.layers[0]:
+                yield ""
+            yield from self._layer(layer)
+
+    def _layer(self, layer: ChainLayer) -> Iterator[str]:
+        name = layer.node.name
+        last = name == self.chain.name
+        rows = self.chain.output if last else self.chain.buffers[name]
+        operands = zip(layer.node.inputs, layer.offsets, strict=True)
+        sources = [self._place(tensor, offset) for tensor, offset in operands]
+        target = (
+            _moving(self.target, _since(rows), rows.step_bytes)
+            if last
+            else self._place(name, rows.kept_bytes)
+        )
+        yield _title(layer, rows)
+        if not last:
+            yield from self._move(name)
+        yield f"{INDENT}if ({_since(rows)} < {rows.runs}u) {{"
+        yield from self.calls_of(name, sources, target, INNER)
+        if not last:
+            yield from self._traced_or_padded(name, rows, target)
+        yield f"{INDENT}}}"
+        if rows.excess_rows:
+            excess = rows.excess_rows * rows.row_bytes
+            yield f"{INDENT}if ({_since(rows)} == {rows.runs - 1}u) {{"
+            yield _fill(self._place(name, rows.size_bytes - excess), rows, excess, INNER)
+            yield f"{INDENT}}}"
+
+    def _traced_or_padded(self, name: str, rows: RowBuffer, target: str) -> Iterator[str]:
+        traced = [f"{self.numbers[name]}u", target, f"{rows.step_bytes}u"]
+        yield layout.call("MCUGEN_TRACE_ROWS", traced, ";", INNER)
+        yield f"{INDENT}}} else {{"
+        yield _fill(target, rows, rows.step_bytes, INNER)
+
+    def _move(self, tensor: str) -> Iterator[str]:
+        rows = self.chain.buffers[tensor]
+        if rows.kept_bytes:
+            sizes = [f"{rows.step_bytes}u", f"{rows.kept_bytes}u"]
+            yield layout.call("mcugen_rows_move", [self._place(tensor), *sizes], ";", INDENT)
+
+
+def _moving(pointer: str, count: str, size: int) -> str:
+    """`&base[8]` as `&base[8u + (count * size)]`."""
+    return f"{pointer[:-1]}u + ({count} * {size}u)]"
+
+
+def _title(layer: ChainLayer, rows: RowBuffer) -> str:
+    shapes = ", ".join(str(list(shape)) for shape in layer.input_shapes)
+    text = f"{layer.node.name}: {layer.node.op.kind} {shapes} -> {list(layer.shape)}"
+    return layout.comment(f"{text}, from step {rows.start} on", INDENT)
+
+
+def _since(rows: RowBuffer) -> str:
+    """Steps since a tensor's first rows; huge before them, because unsigned numbers wrap."""
+    return f"(step - {rows.start}u)" if rows.start else "step"
+
+
+def _fill(place: str, rows: RowBuffer, size: int, indent: str) -> str:
+    arguments = [place, integer(rows.pad_value), f"{size}u"]
+    return layout.call("mcugen_rows_fill", arguments, ";", indent)

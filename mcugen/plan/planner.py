@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole plan of a network: kernels, chains, and where every tensor lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mcugen.ir.graph import Graph
+from mcugen.ops.base import Kernel, Target
+from mcugen.plan.arena import Plan, plan_arena
+from mcugen.plan.chains import Chain, ChainLayer
+from mcugen.plan.choose import LayerKernel, best_kernel, choose_kernels
+from mcugen.plan.fuse import Fused, chain_cycles, choose_chains
+
+# what chains must save, and may cost, where cycles count as much as RAM
+MUCH_LESS_RAM = 0.85
+HARDLY_MORE_CYCLES = 1.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Planned:
+    """The kernel of every layer in execution order, the chains, and the arena."""
+
+    layers: tuple[LayerKernel, ...]
+    chains: tuple[Chain, ...]
+    arena: Plan
+
+    @property
+    def cycles(self) -> float:
+        """The cost model's estimate for one inference."""
+        kernels = _kernels(self.layers)
+        inside = {name for chain in self.chains for name in chain.nodes}
+        alone = sum(kernel.cycles for name, kernel in kernels.items() if name not in inside)
+        return alone + sum(chain_cycles(chain, kernels) for chain in self.chains)
+
+
+def make_plan(graph: Graph, target: Target, ram_bytes: int | None = None) -> Planned:
+    """Plan an integer graph.
+
+    Chains are formed where RAM is what the target wants to save, where they save much of it for few
+    cycles or none, or where the network would need more than the `ram_bytes` that there are; then
+    no more of them than that takes.
+    """
+    layers = choose_kernels(graph, target)
+    plain = Planned(layers=layers, chains=(), arena=plan_arena(graph, _kernels(layers)))
+    if target.optimize in ("ram", "balanced"):
+        least = min((plain, _chained(graph, target, layers, 0)), key=_arena_bytes)
+        if target.optimize == "ram" or _pays(least, plain):
+            return least
+    if ram_bytes is None or plain.arena.arena_bytes <= ram_bytes:
+        return plain
+    enough = _chained(graph, target, layers, ram_bytes)
+    if enough.arena.arena_bytes <= ram_bytes:
+        return enough
+    return min((plain, enough, _chained(graph, target, layers, 0)), key=_arena_bytes)
+
+
+def _pays(chained: Planned, plain: Planned) -> bool:
+    """Much less RAM for hardly more cycles."""
+    saves = chained.arena.arena_bytes <= MUCH_LESS_RAM * plain.arena.arena_bytes
+    return saves and chained.cycles <= HARDLY_MORE_CYCLES * plain.cycles
+
+
+def _arena_bytes(planned: Planned) -> int:
+    return planned.arena.arena_bytes
+
+
+def _kernels(layers: tuple[LayerKernel, ...]) -> dict[str, Kernel]:
+    return {layer.node.name: layer.kernel for layer in layers}
+
+
+def _chained(
+    graph: Graph, target: Target, layers: tuple[LayerKernel, ...], limit_bytes: int
+) -> Planned:
+    """The plan whose chains keep what is live within the limit, or as small as can be."""
+
+    def kernel_of(layer: ChainLayer) -> Kernel:
+        kernels = layer.op.implementations(layer.input_shapes, layer.shape, target)
+        return best_kernel(kernels, target.optimize)
+
+    return plan_chains(
+        graph, layers, choose_chains(graph, _kernels(layers), kernel_of, limit_bytes)
+    )
+
+
+def plan_chains(graph: Graph, layers: tuple[LayerKernel, ...], fused: Sequence[Fused]) -> Planned:
+    """The plan with these chains, and with `layers` as they are outside of them."""
+    striped = {name: kernel for one in fused for name, kernel in one.kernels.items()}
+    own = tuple(
+        replace(layer, kernel=striped.get(layer.node.name, layer.kernel)) for layer in layers
+    )
+    chains = tuple(one.chain for one in fused)
+    return Planned(layers=own, chains=chains, arena=plan_arena(graph, _kernels(own), chains))

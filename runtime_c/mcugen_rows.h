@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_rows.h
+ * @brief Row buffers of layers that are computed a few rows at a time.
+ *
+ * All places are aligned to 4, and all sizes are multiples of 4.
+ */
+#ifndef MCUGEN_ROWS_H_INCLUDED
+#define MCUGEN_ROWS_H_INCLUDED
+
+#include "mcugen.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+typedef uint32_t __attribute__((may_alias)) mcugen_rows_unit_t;
+#else
+typedef int8_t mcugen_rows_unit_t;
+#endif
+
+/** Copy `bytes` upwards: `source` is outside of the target or behind its start. */
+static inline void mcugen_rows_copy(int8_t *target, const int8_t *source, uint32_t bytes)
+{
+    mcugen_rows_unit_t *to = (mcugen_rows_unit_t *)(void *)target;
+    const mcugen_rows_unit_t *from = (const mcugen_rows_unit_t *)(const void *)source;
+    uint32_t left = bytes / (uint32_t)sizeof(*to);
+
+    for (; left >= 4u; left -= 4u) {
+        const mcugen_rows_unit_t a = from[0];
+        const mcugen_rows_unit_t b = from[1];
+        const mcugen_rows_unit_t c = from[2];
+        const mcugen_rows_unit_t d = from[3];
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = d;
+        from = &from[4];
+        to = &to[4];
+    }
+    for (; left > 0u; left--) {
+        *to = *from;
+        from = &from[1];
+        to = &to[1];
+    }
+}
+
+/** Fill `bytes` with one value. */
+static inline void mcugen_rows_fill(int8_t *target, int8_t value, uint32_t bytes)
+{
+    mcugen_rows_unit_t *to = (mcugen_rows_unit_t *)(void *)target;
+    const uint32_t all = 0x01010101u * (uint8_t)value;
+    const mcugen_rows_unit_t unit =
+        (sizeof(*to) > 1u) ? (mcugen_rows_unit_t)all : (mcugen_rows_unit_t)value;
+
+    for (uint32_t left = bytes / (uint32_t)sizeof(*to); left > 0u; left--) {
+        *to = unit;
+        to = &to[1];
+    }
+}
+
+/** Move the `bytes` that lie `step` behind a buffer's start to its start. */
+static inline void mcugen_rows_move(int8_t *rows, uint32_t step, uint32_t bytes)
+{
+    mcugen_rows_copy(rows, &rows[step], bytes);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_ROWS_H_INCLUDED */
