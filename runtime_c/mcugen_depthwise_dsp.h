@@ -85,12 +85,21 @@ static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_depthwise_fill(uint32_t *target
     }
 }
 
-/** target[i] = target[step + i], two at a time: `len` is even. */
+/** target[i] = target[step + i], from the first on; `len` is even. */
 static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_depthwise_move(uint32_t *target, int32_t step,
                                                                 int32_t len)
 {
     const uint32_t *source = &target[step];
 
+#if defined(__ARM_FEATURE_DSP)
+    for (; len >= 8; len -= 8) {
+        __asm__ volatile("ldmia %0!, {r3-r6, r8-r10, r12}\n"
+                         "stmia %1!, {r3-r6, r8-r10, r12}\n"
+                         : "+r"(source), "+r"(target)
+                         :
+                         : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "memory");
+    }
+#endif
     for (int32_t i = 0; i < len; i += 2) {
         const uint32_t a = source[i];
         const uint32_t b = source[i + 1];

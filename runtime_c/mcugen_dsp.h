@@ -17,7 +17,7 @@
 #ifndef MCUGEN_DSP_H_INCLUDED
 #define MCUGEN_DSP_H_INCLUDED
 
-#include "mcugen.h"
+#include "mcugen_dsp_bytes.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -84,10 +84,22 @@ static inline int8_t mcugen_dsp_requantize(int32_t acc, int32_t multiplier, uint
 /** Narrow saturated values to [low, high], where that is less than int8. */
 static inline void mcugen_dsp_clamp(int8_t *values, int32_t len, int32_t low, int32_t high)
 {
+#if defined(__ARM_FEATURE_DSP)
+    const uint32_t lowest = 0x01010101u * ((uint32_t)low & 0xffu);
+    const uint32_t highest = 0x01010101u * ((uint32_t)high & 0xffu);
+#endif
+    int32_t i = 0;
+
     if ((low == INT8_MIN) && (high == INT8_MAX)) {
         return;
     }
-    for (int32_t i = 0; i < len; i++) {
+#if defined(__ARM_FEATURE_DSP)
+    for (; i < (len - 3); i += 4) {
+        const uint32_t word = mcugen_max_bytes(mcugen_load_bytes(&values[i]), lowest);
+        mcugen_store_bytes(&values[i], mcugen_min_bytes(word, highest));
+    }
+#endif
+    for (; i < len; i++) {
         values[i] = (int8_t)mcugen_clamp(values[i], low, high);
     }
 }

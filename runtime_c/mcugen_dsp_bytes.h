@@ -50,6 +50,15 @@ static inline uint32_t mcugen_max_bytes(uint32_t a, uint32_t b)
     __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(word) : "r"(a), "r"(b) : "cc");
     return word;
 }
+
+/** The smaller value of each pair. */
+static inline uint32_t mcugen_min_bytes(uint32_t a, uint32_t b)
+{
+    uint32_t word;
+
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(word) : "r"(a), "r"(b) : "cc");
+    return word;
+}
 #endif
 
 /** To two int16 sums: values 0 and 2 of a word. */

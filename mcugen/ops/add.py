@@ -36,6 +36,7 @@ from mcugen.ops.broadcast import (
     same_rank_int,
 )
 from mcugen.ops.channels import ChannelLinks, Kept
+from mcugen.ops.scalar import by_core
 
 if TYPE_CHECKING:
     import torch
@@ -103,12 +104,13 @@ class AddS8(IntOp):
         self, inputs: Sequence[Shape], output: Shape, target: Target
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
-        found = [self.portable(inputs, output)]
+        value = by_core(target, armv6m=30.0, armv7m=19.0, riscv=18.0)
+        found = [replace(self.portable(inputs, output), cycles=value * math.prod(output))]
         if len(full_size_operands(inputs, output)) == 2:
             if mve.FEATURE in target.features:
                 found.append(mve.twin(found[0], 30.0 + 2.25 * math.prod(output)))
             if dsp.FEATURE in target.features:
-                found.append(dsp.twin(found[0], 60.0 + 9.0 * math.prod(output)))
+                found.append(dsp.twin(found[0], 60.0 + 10.0 * math.prod(output)))
         return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -268,17 +269,41 @@ def _call(op: ConvS8, grid: Grid, strips: Strips, planes: Planes, function: str)
 # stride, and of what surrounds it.
 CYCLES_SIX = {1: 96.0, 2: 106.0}
 CYCLES_FOUR = {1: 73.0, 2: 79.0}
+CYCLES_STRIP = 25.0
+CYCLES_MOVE = 3.0  # a word from chunk to chunk
+CYCLES_CLAMP = 3.0  # a value
 
 
 def _cycles(op: ConvS8, grid: Grid, strips: Strips, planes: Planes) -> float:
-    kernel_h, kernel_w = grid.window.kernel
-    copy = grid.in_h * -(-grid.ch // 2) * (30.0 + 5.0 * grid.in_w)
-    taps = (kernel_w // 2 + 1) * kernel_h
-    slow = grid.out_h * -(-grid.out_w // 4) * (80.0 + 16.0 * taps)
-    if not strips.columns:
-        return copy + grid.ch * slow
-    stride = grid.window.stride[0]
-    fast = grid.out_h * (strips.sixes * CYCLES_SIX[stride] + strips.fours * CYCLES_FOUR[stride])
-    count = int(_fast(op).sum())
+    """Filling the planes with padding once, then for two channels their rows and their outputs."""
+    fast = int(_fast(op).sum()) if strips.columns else 0
     chunks = -(-grid.out_h // planes.chunk)
-    return copy + count * (fast + 200.0 * chunks) + (grid.ch - count) * slow
+    pairs = -(-grid.ch // 2)
+    padding = 290.0 + 2.9 * planes.rows * 2 * planes.row_words
+    work = (grid.ch - fast) * _general_cycles(grid)
+    if fast:
+        work += fast * _strips_cycles(grid, strips, chunks)
+    clamped = (op.requantize.low, op.requantize.high) != (-128, 127)
+    clamp = CYCLES_CLAMP * math.prod((grid.out_h, grid.out_w, grid.ch)) if clamped else 0.0
+    return padding + pairs * (40.0 + _copy_cycles(grid, planes, chunks)) + work + clamp
+
+
+def _copy_cycles(grid: Grid, planes: Planes, chunks: int) -> float:
+    """Of two channels: every input row is copied once, and moved where two chunks read it."""
+    kept = max(grid.window.kernel[0] - grid.window.stride[0], 0)
+    moved = (chunks - 1) * kept * 2 * planes.row_words
+    return 380.0 * chunks + CYCLES_MOVE * moved + grid.in_h * (32.0 + 4.3 * grid.in_w)
+
+
+def _strips_cycles(grid: Grid, strips: Strips, chunks: int) -> float:
+    """One channel by the blocks for 3x3 kernels: rows of strips, which each chunk begins anew."""
+    stride = grid.window.stride[0]
+    row = strips.sixes * CYCLES_SIX[stride] + strips.fours * CYCLES_FOUR[stride]
+    return grid.out_h * row + chunks * CYCLES_STRIP * (strips.sixes + strips.fours)
+
+
+def _general_cycles(grid: Grid) -> float:
+    """One channel under any kernel: four outputs, and two pairs of taps of each."""
+    kernel_h, kernel_w = grid.window.kernel
+    fours = grid.out_h * -(-grid.out_w // 4)
+    return fours * (240.0 + 26.0 * kernel_h * (kernel_w // 2 + 1))

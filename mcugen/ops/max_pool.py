@@ -26,6 +26,7 @@ from mcugen.ops.base import (
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.overlap import window_overlap
+from mcugen.ops.scalar import by_core
 from mcugen.ops.window import (
     AxisWindows,
     Pair,
@@ -142,19 +143,23 @@ class MaxPoolS8(IntOp):
         self, inputs: Sequence[Shape], output: Shape, target: Target
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
-        found = [self.portable(inputs, output)]
+        found = [replace(self.portable(inputs, output), cycles=self._cycles(output, target))]
         if mve.FEATURE in target.features:
             found.append(mve.twin(found[0], self._instructions(output)))
-        if dsp.FEATURE in target.features:
-            found[0] = replace(found[0], cycles=self._cycles(output))
         return tuple(found)
 
-    def _cycles(self, output: Shape) -> float:
-        """Of the portable kernel with the DSP extension: four channels of four pixels at once."""
+    def _cycles(self, output: Shape, target: Target) -> float:
+        """Of the portable kernel: passes of four pixels, in which the last maximum is one."""
         counts = np.outer(self.rows.counts(), self.cols.counts())
         passes = float(np.sum(1 + np.maximum(0, -(-(counts - 4) // 3))))
-        steps = output[-1] // 4 * 20.0 + output[-1] % 4 * 20.0
-        return passes * (30.0 + steps) + 60.0 * counts.size + 15.0 * float(counts.sum())
+        if dsp.FEATURE in target.features:  # which takes four channels at once
+            pixel, values = 18.0, output[-1] // 4 * 17.0 + output[-1] % 4 * 22.0
+        else:
+            pixel, value = by_core(
+                target, armv6m=(21.0, 40.0), armv7m=(15.0, 20.0), riscv=(11.0, 33.0)
+            )
+            values = output[-1] * value
+        return passes * values + pixel * float(counts.sum())
 
     def _instructions(self, output: Shape) -> float:
         """Of the vector kernel: each vector of channels takes every pixel of its window."""

@@ -25,6 +25,7 @@ from mcugen.ops.base import (
     Target,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
+from mcugen.ops.scalar import UNROLLED, by_core
 from mcugen.ops.weights import proved_requantize, requantize_tables
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ class MeanS8(IntOp):
         self, inputs: Sequence[Shape], output: Shape, target: Target
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
-        found = [self.portable(inputs, output)]
+        plain = self._plain_cycles(inputs[0], output, target)
+        found = [replace(self.portable(inputs, output), cycles=plain)]
         single = self.requantize.mode == "single"
         if single and self.last < len(inputs[0]) and mve.FEATURE in target.features:
             found.append(mve.twin(found[0], self._instructions(inputs[0])))
@@ -135,10 +137,22 @@ class MeanS8(IntOp):
             found.append(dsp.twin(found[0], self._cycles(inputs[0])))
         return tuple(found)
 
+    def _plain_cycles(self, source: Shape, output: Shape, target: Target) -> float:
+        """Of the portable kernel: a value that is added, and what surrounds the loop of one sum."""
+        count = math.prod(source[self.first : self.last])
+        unrolled = count <= UNROLLED
+        value, around = by_core(
+            target,
+            armv6m=(8.2, 50.0),
+            armv7m=(3.0, 19.0) if unrolled else (8.0, 33.0),
+            riscv=(1.9, 18.0) if unrolled else (6.0, 35.0),
+        )
+        return math.prod(output) * (around + value * count)
+
     def _cycles(self, source: Shape) -> float:
         """Of the kernel that sums four neighbours in two words."""
         quads = math.prod(source[: self.first]) * -(-math.prod(source[self.last :]) // dsp.QUAD)
-        return 60.0 + quads * (160.0 + 4.5 * math.prod(source[self.first : self.last]))
+        return 40.0 + quads * (375.0 + 6.5 * math.prod(source[self.first : self.last]))
 
     def _instructions(self, source: Shape) -> float:
         """Of the vector kernel: four neighbours take all values that are summed."""

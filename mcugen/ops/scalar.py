@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,17 @@ Fields = tuple[tuple[str, int | str | None], ...]
 MAX_ACCUMULATOR = 2**29  # what the high word of a product takes, made of 16-bit halves
 MIN_SHIFT, MAX_SHIFT = 33, 53  # the high word is shifted by 1 bit at least, by 21 at most
 FAST_FEATURES = frozenset({"dsp", "mve"})  # cores with kernels of their own
+
+
+Costs = TypeVar("Costs")
+UNROLLED = 16  # rounds of a loop without branches that GCC takes apart at -O3, its limit
+
+
+def by_core(target: Target, *, armv6m: Costs, armv7m: Costs, riscv: Costs) -> Costs:
+    """What holds for plain C on a target's core; Armv7-M stands for all later Arm cores too."""
+    if "mul64" not in target.features:
+        return armv6m
+    return armv7m if "thumb2" in target.features else riscv
 
 
 def is_scalar(target: Target) -> bool:
@@ -95,9 +107,7 @@ class ScalarCosts:
     @classmethod
     def of(cls, target: Target) -> ScalarCosts:
         """The costs on a target's core."""
-        if "mul64" not in target.features:
-            return ARMV6M_COSTS
-        return ARMV7M_COSTS if "thumb2" in target.features else RISCV_COSTS
+        return by_core(target, armv6m=ARMV6M_COSTS, armv7m=ARMV7M_COSTS, riscv=RISCV_COSTS)
 
     def portable(self, kernel: Kernel, macs: int, output: Shape) -> Kernel:
         """A portable kernel with its cycles on this kind of core."""

@@ -25,7 +25,7 @@ Every round() is half up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -33,7 +33,9 @@ import numpy as np
 from mcugen.errors import ModelError
 from mcugen.fixed_point import IntArray, half_up, round_half_up
 from mcugen.ir.graph import QParams, Shape
-from mcugen.ops.base import ConstTable, IntOp, KernelCall, Lowering, Op
+from mcugen.ops import mve
+from mcugen.ops.base import ConstTable, IntOp, Kernel, KernelCall, Lowering, Op, Target
+from mcugen.ops.scalar import UNROLLED, by_core
 
 if TYPE_CHECKING:
     import torch
@@ -163,6 +165,24 @@ class SoftmaxS8(IntOp):
         parts = (self.exp[sums.distance] >> sums.shift) * reciprocal
         y: IntArray = np.minimum(((parts + (1 << 22)) >> 23) - 128, 127)
         return y
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The portable kernel: passes over each row, and what surrounds them."""
+        rows = int(np.prod(output[:-1]))
+        unrolled = output[-1] <= UNROLLED
+        if mve.FEATURE in target.features:  # which estimates instructions
+            value, around = (7.0, 80.0) if unrolled else (23.0, 65.0)
+        else:
+            value, around = by_core(
+                target,
+                armv6m=(34.0, 230.0) if unrolled else (51.0, 230.0),
+                armv7m=(9.5, 112.0) if unrolled else (37.0, 95.0),
+                riscv=(17.5, 140.0) if unrolled else (37.0, 110.0),
+            )
+        cycles = rows * (around + value * output[-1])
+        return (replace(self.portable(inputs, output), cycles=cycles),)
 
     def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """A value is read for the last time when its own result is written."""
