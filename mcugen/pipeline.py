@@ -37,7 +37,7 @@ from mcugen.passes import (
 from mcugen.plan.arena import Plan
 from mcugen.plan.chains import Chain
 from mcugen.plan.choose import LayerKernel
-from mcugen.plan.planner import make_plan
+from mcugen.plan.planner import plan_best_order
 from mcugen.quantize.observers import make_observer, observe_ranges
 from mcugen.quantize.qparams import choose_qparams
 from mcugen.quantize.weights import quantize_weights
@@ -128,7 +128,8 @@ def compile_graph(
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))
     integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)
-    planned = make_plan(integer, options.target, options.ram_bytes)
+    integer, planned = plan_best_order(integer, options.target, options.ram_bytes)
+    check(integer, "integer", "plan")
     macs = cost_of(integer).macs
     layers, chains, plan = planned.layers, planned.chains, planned.arena
     view = network_view(integer, layers, plan, macs, options.text(), chains)

@@ -88,12 +88,12 @@ def choose_kernels(
     return tuple(LayerKernel(node=node, kernel=offer.kernel) for node, offer in layers)
 
 
-def best_kernel(kernels: Sequence[Kernel], optimize: Optimize) -> Kernel:
-    """The best kernel of one layer that is chosen alone: its scratch is all that counts as RAM."""
+def best_kernel(kernels: Sequence[Kernel], optimize: Optimize, beside_bytes: int = 0) -> Kernel:
+    """The best kernel of one layer that is chosen alone; beside its scratch, so much is live."""
     goal = GOALS[optimize]
     limit = goal.flash_limit(min(kernel.table_bytes for kernel in kernels))
     small = [kernel for kernel in kernels if kernel.table_bytes <= limit]
-    return min(small, key=lambda kernel: goal.score(kernel.cycles, kernel.scratch_bytes))
+    return min(small, key=lambda k: goal.score(k.cycles, beside_bytes + k.scratch_bytes))
 
 
 def _best_below_peaks(choices: Choices, goal: Goal) -> tuple[Choice, float]:

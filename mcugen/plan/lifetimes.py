@@ -77,7 +77,7 @@ def find_buffers(
     graph: Graph, kernels: Mapping[str, Kernel], chains: Sequence[Chain] = ()
 ) -> Buffers:
     """All buffers of an integer graph under the chosen kernels, scratch and rows included."""
-    home = _homes(graph)
+    home = find_homes(graph)
     steps = {node.name: step for step, node in enumerate(graph.nodes)}
     last = _last_uses(graph, home)
     tensors = _tensors(graph, home, steps, last)
@@ -149,7 +149,7 @@ def _chain_buffers(
     return found
 
 
-def _homes(graph: Graph) -> dict[str, str]:
+def find_homes(graph: Graph) -> dict[str, str]:
     """The buffer of every tensor in the arena, named after the first tensor in it."""
     home: dict[str, str] = {}
     for node in graph.nodes:
@@ -216,7 +216,7 @@ def live_bytes(buffers: Buffers, step: int) -> int:
     total = sum(b.size_bytes for b in live.values())
     for output in live.values():
         shared = [
-            _shared_bytes(output, operand, distance)
+            shared_bytes(output.size_bytes, operand.size_bytes, distance)
             for operand in live.values()
             if (distance := buffers.distances.get((output.name, operand.name))) is not None
         ]
@@ -224,7 +224,7 @@ def live_bytes(buffers: Buffers, step: int) -> int:
     return total
 
 
-def _shared_bytes(output: Buffer, operand: Buffer, distance: int) -> int:
-    """Most bytes that both can have in common."""
-    span = max(output.size_bytes, max(distance, 0) + operand.size_bytes)
-    return max(0, output.size_bytes + operand.size_bytes - span)
+def shared_bytes(output_bytes: int, operand_bytes: int, distance: int) -> int:
+    """Most bytes that an output can have in common with an operand."""
+    span = max(output_bytes, max(distance, 0) + operand_bytes)
+    return max(0, output_bytes + operand_bytes - span)

@@ -12,6 +12,8 @@ from mcugen.plan.arena import Plan, plan_arena
 from mcugen.plan.chains import Chain, ChainLayer
 from mcugen.plan.choose import LayerKernel, best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, chain_cycles, choose_chains
+from mcugen.plan.lifetimes import tensor_bytes
+from mcugen.plan.order import lower_order
 
 # what chains must save, and may cost, where cycles count as much as RAM
 MUCH_LESS_RAM = 0.85
@@ -56,6 +58,20 @@ def make_plan(graph: Graph, target: Target, ram_bytes: int | None = None) -> Pla
     return min((plain, enough, _chained(graph, target, layers, 0)), key=_arena_bytes)
 
 
+def plan_best_order(
+    graph: Graph, target: Target, ram_bytes: int | None = None
+) -> tuple[Graph, Planned]:
+    """The graph and its plan, in another execution order where that needs the smaller arena."""
+    planned = make_plan(graph, target, ram_bytes)
+    inside = {name for chain in planned.chains for name in chain.nodes}
+    alone = tuple(layer for layer in planned.layers if layer.node.name not in inside)
+    other = lower_order(graph, _kernels(alone))
+    if other is None:
+        return graph, planned
+    found = (graph, planned), (other, make_plan(other, target, ram_bytes))
+    return min(found, key=lambda each: each[1].arena.arena_bytes)
+
+
 def _pays(chained: Planned, plain: Planned) -> bool:
     """Much less RAM for hardly more cycles."""
     saves = chained.arena.arena_bytes <= MUCH_LESS_RAM * plain.arena.arena_bytes
@@ -73,15 +89,20 @@ def _kernels(layers: tuple[LayerKernel, ...]) -> dict[str, Kernel]:
 def _chained(
     graph: Graph, target: Target, layers: tuple[LayerKernel, ...], limit_bytes: int
 ) -> Planned:
-    """The plan whose chains keep what is live within the limit, or as small as can be."""
+    """The plan whose chains keep what is live within the limit, or as small as can be.
+
+    Kernels outside of them are chosen again: another layer may need most now.
+    """
+    largest = max(tensor_bytes(node) for node in graph.nodes)
 
     def kernel_of(layer: ChainLayer) -> Kernel:
         kernels = layer.op.implementations(layer.input_shapes, layer.shape, target)
-        return best_kernel(kernels, target.optimize)
+        return best_kernel(kernels, target.optimize, largest)
 
-    return plan_chains(
-        graph, layers, choose_chains(graph, _kernels(layers), kernel_of, limit_bytes)
-    )
+    fused = choose_chains(graph, _kernels(layers), kernel_of, limit_bytes)
+    striped = {name: kernel for one in fused for name, kernel in one.kernels.items()}
+    chains = [one.chain for one in fused]
+    return plan_chains(graph, choose_kernels(graph, target, chains, striped), fused)
 
 
 def plan_chains(graph: Graph, layers: tuple[LayerKernel, ...], fused: Sequence[Fused]) -> Planned:

@@ -5,64 +5,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcugen.fixed_point import IntArray
-from mcugen.ir.graph import Graph, Node, Shape
-from mcugen.ops.base import (
-    ConstTable,
-    InputS8,
-    IntOp,
-    Kernel,
-    KernelCall,
-    Optimize,
-    Overlap,
-    Target,
-)
+from mcugen.ir.graph import Graph, Node
+from mcugen.ops.base import InputS8, Kernel, Optimize, Target
 from mcugen.plan import choose
 from mcugen.plan.arena import plan_arena
 from mcugen.plan.choose import GOALS, best_kernel, choose_kernels
 from mcugen.plan.exact import Program, Solution
-
-
-def kernel(cycles: float, tables: int, scratch: int, distance: int | None = None) -> Kernel:
-    call = KernelCall(
-        function="f",
-        header="f.h",
-        fields=(),
-        tables=(ConstTable(suffix="t", values=np.zeros(tables, np.int8), comment=""),),
-        scratch_bytes=scratch,
-    )
-    overlaps = () if distance is None else (Overlap(operand=0, distance=distance),)
-    return Kernel(variant="", calls=(call,), cycles=cycles, overlaps=overlaps)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offering(IntOp):
-    """An operator with the kernels that a test wants."""
-
-    kind: ClassVar[str] = "offering"
-    offers: tuple[Kernel, ...]
-
-    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Never called."""
-        raise NotImplementedError
-
-    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
-        """Never called."""
-        raise NotImplementedError
-
-    def implementations(
-        self, inputs: Sequence[Shape], output: Shape, target: Target
-    ) -> tuple[Kernel, ...]:
-        """The given ones."""
-        return self.offers
+from tests.unit.plan.offering import Offering, kernel
 
 
 def network(sizes: Sequence[int], *layers: Sequence[Kernel]) -> Graph:
@@ -188,8 +142,9 @@ def test_networks_that_are_too_large_to_solve_are_improved_step_by_step(
 
 def test_a_stripe_takes_the_fastest_kernel_whose_scratch_is_worth_it() -> None:
     offers = [kernel(1000, 100, 0), kernel(950, 100, 4000), kernel(700, 9000, 0)]
-    assert best_kernel(offers, "balanced") is offers[0]
-    assert best_kernel(offers, "speed") is offers[1]
+    assert best_kernel(offers, "balanced", 0) is offers[0]
+    assert best_kernel(offers, "balanced", 100_000) is offers[1]
+    assert best_kernel(offers, "speed", 0) is offers[1]
 
 
 def test_kernels_in_chains_stay_as_they_are() -> None:

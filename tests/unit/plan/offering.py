@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators whose kernels cost and allow what a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mcugen.fixed_point import IntArray
+from mcugen.ir.graph import Shape
+from mcugen.ops.base import ConstTable, IntOp, Kernel, KernelCall, Overlap, Target
+
+
+def kernel(cycles: float, tables: int, scratch: int, distance: int | None = None) -> Kernel:
+    call = KernelCall(
+        function="f",
+        header="f.h",
+        fields=(),
+        tables=(ConstTable(suffix="t", values=np.zeros(tables, np.int8), comment=""),),
+        scratch_bytes=scratch,
+    )
+    overlaps = () if distance is None else (Overlap(operand=0, distance=distance),)
+    return Kernel(variant="", calls=(call,), cycles=cycles, overlaps=overlaps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offering(IntOp):
+    """An operator with the kernels that a test wants."""
+
+    kind: ClassVar[str] = "offering"
+    offers: tuple[Kernel, ...]
+
+    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
+        """Never called."""
+        raise NotImplementedError
+
+    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
+        """Never called."""
+        raise NotImplementedError
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The given ones."""
+        return self.offers
