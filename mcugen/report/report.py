@@ -46,6 +46,7 @@ def make_report(
         "arena_bytes": compiled.plan.arena_bytes,
         "arena_bound_bytes": compiled.plan.bound_bytes,
         "arena_peak_layer": compiled.plan.peak,
+        "arena_proof": compiled.plan.proof,
         "weight_bytes": compiled.view.weight_bytes,
         "flash_bytes": size and size.flash_bytes,
         "compiler": size and size.compiler,

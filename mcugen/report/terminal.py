@@ -17,6 +17,7 @@ def build_summary(report: Mapping[str, Any], folder: str) -> str:
         ("MACs", f"{report['macs']:,}"),
         ("flash", _flash(report)),
         ("RAM", _share(report["arena_bytes"], report["board_ram_bytes"]) + ", the arena is all"),
+        ("RAM", arena_proof_text(report)),
         ("int8 error", _error(report)),
         *_accuracy(report["accuracy"]),
         *(("pass", text) for text in _passes(report["passes"])),
@@ -36,6 +37,15 @@ def _titled(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _share(used: int, available: int) -> str:
     return f"{used:,} of {available:,} bytes ({100 * used / available:.1f} %)"
+
+
+def arena_proof_text(report: Mapping[str, Any]) -> str:
+    """Whether there is a smaller arena for the chosen kernels and order."""
+    live = (
+        f"{report['arena_bound_bytes']:,} bytes are live at once, in {report['arena_peak_layer']}"
+    )
+    proofs = {"bound": "as small as can be", "solver": "as small as can be, by the solver"}
+    return f"{proofs.get(report['arena_proof'], 'not proved to be the smallest')}: {live}"
 
 
 def _flash(report: Mapping[str, Any]) -> str:

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from mcugen.fixed_point import IntArray
-from mcugen.ir.graph import Shape
-from mcugen.ops.base import ConstTable, IntOp, Kernel, KernelCall, Overlap, Target
+from mcugen.ir.graph import Graph, Node, Shape
+from mcugen.ops.base import ConstTable, InputS8, IntOp, Kernel, KernelCall, Overlap, Target
 
 
 def kernel(cycles: float, tables: int, scratch: int, distance: int | None = None) -> Kernel:
@@ -46,3 +46,19 @@ class Offering(IntOp):
     ) -> tuple[Kernel, ...]:
         """The given ones."""
         return self.offers
+
+
+def network(sizes: Sequence[int], *layers: Sequence[Kernel]) -> Graph:
+    """Layers in a row, from one of `sizes` to the next, in bytes."""
+    nodes = [Node(name="x", op=InputS8(), inputs=(), shape=(sizes[0],))]
+    for k, (size, offers) in enumerate(zip(sizes[1:], layers, strict=True)):
+        op = Offering(offers=tuple(offers))
+        nodes.append(Node(name=f"y{k}", op=op, inputs=(nodes[-1].name,), shape=(size,)))
+    return Graph(
+        name="net",
+        inputs=("x",),
+        outputs=(nodes[-1].name,),
+        nodes=tuple(nodes),
+        input_layouts=((0,),),
+        output_layouts=((0,),),
+    )

@@ -6,8 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcugen.errors import InternalError
-from mcugen.plan.arena import extent, place, prove, search
+from mcugen.ir.graph import Graph
+from mcugen.ops.base import Kernel
+from mcugen.plan import arena, exact
+from mcugen.plan.arena import extent, place, plan_arena, prove, search
 from mcugen.plan.lifetimes import Buffer, Buffers, lower_bound
+from mcugen.report.terminal import arena_proof_text
+from tests.unit.plan.offering import kernel, network
 
 
 def plain(*buffers: Buffer) -> Buffers:
@@ -99,3 +104,51 @@ def test_a_negative_distance_lets_the_output_start_later() -> None:
     prove(buffers, {"one": 0, "two": 4})
     with pytest.raises(InternalError):
         prove(buffers, {"one": 0, "two": 8})
+
+
+def drifting() -> tuple[Graph, dict[str, Kernel]]:
+    """Each output must lie 40 bytes below its operand: more is needed than is live at any step."""
+    offers = [kernel(1, 0, 0, 40)]
+    graph = network([400] * 4, offers, offers, offers)
+    return graph, {node.name: offers[0] for node in graph.layers}
+
+
+def test_the_solver_proves_what_the_bound_does_not() -> None:
+    plan = plan_arena(*drifting())
+    assert (plan.bound_bytes, plan.arena_bytes, plan.proof) == (440, 520, "solver")
+
+
+def test_a_plan_that_reaches_the_bound_needs_no_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arena, "solve", None)
+    offers = [kernel(1, 0, 12, 0)]
+    graph = network([400] * 4, offers, offers, offers)
+    plan = plan_arena(graph, {node.name: offers[0] for node in graph.layers})
+    assert (plan.bound_bytes, plan.arena_bytes, plan.proof) == (412, 412, "bound")
+
+
+def test_nothing_is_claimed_without_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact, "MAX_PAIRS", 0)
+    plan = plan_arena(*drifting())
+    assert (plan.arena_bytes, plan.proof) == (520, None)
+
+
+def test_a_better_plan_of_the_solver_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def poor_search(buffers: Buffers) -> dict[str, int]:
+        return {buffer.name: 1000 * k for k, buffer in enumerate(buffers.all)}
+
+    monkeypatch.setattr(arena, "search", poor_search)
+    plan = plan_arena(*drifting())
+    assert (plan.arena_bytes, plan.proof) == (520, "solver")
+
+
+@pytest.mark.parametrize(
+    ("proof", "text"),
+    [
+        ("bound", "as small as can be: 440 bytes"),
+        ("solver", "as small as can be, by the solver: 440 bytes"),
+        (None, "not proved to be the smallest: 440 bytes"),
+    ],
+)
+def test_the_summary_says_whether_it_is_proved(proof: str | None, text: str) -> None:
+    report = {"arena_proof": proof, "arena_bound_bytes": 440, "arena_peak_layer": "y0"}
+    assert arena_proof_text(report).startswith(text)

@@ -4,35 +4,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcugen.ir.graph import Graph, Node
-from mcugen.ops.base import InputS8, Kernel, Optimize, Target
+from mcugen.ir.graph import Graph
+from mcugen.ops.base import Kernel, Optimize, Target
 from mcugen.plan import choose
 from mcugen.plan.arena import plan_arena
 from mcugen.plan.choose import GOALS, best_kernel, choose_kernels
 from mcugen.plan.exact import Program, Solution
-from tests.unit.plan.offering import Offering, kernel
-
-
-def network(sizes: Sequence[int], *layers: Sequence[Kernel]) -> Graph:
-    """Layers in a row, from one of `sizes` to the next, in bytes."""
-    nodes = [Node(name="x", op=InputS8(), inputs=(), shape=(sizes[0],))]
-    for k, (size, offers) in enumerate(zip(sizes[1:], layers, strict=True)):
-        op = Offering(offers=tuple(offers))
-        nodes.append(Node(name=f"y{k}", op=op, inputs=(nodes[-1].name,), shape=(size,)))
-    return Graph(
-        name="net",
-        inputs=("x",),
-        outputs=(nodes[-1].name,),
-        nodes=tuple(nodes),
-        input_layouts=((0,),),
-        output_layouts=((0,),),
-    )
+from tests.unit.plan.offering import Offering, kernel, network
 
 
 def choice(graph: Graph, optimize: Optimize) -> tuple[dict[str, Kernel], int]:
