@@ -12,6 +12,7 @@ from mcugen.compiler import build as _build
 from mcugen.config import BuildOptions, InputLayout, Optimize, Requant, Samples
 from mcugen.errors import OptionError
 from mcugen.network import CompiledNetwork
+from mcugen.quantize.options import DEFAULT_METHOD, QuantOptions
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,12 @@ def build(
     trust_pickle: bool = False,
     input_layout: InputLayout = "nhwc",
     requant: Requant = "single",
-    ranges: str = "minmax",
+    quant: str = DEFAULT_METHOD,
+    ranges: str | None = None,
+    bias_correction: bool | None = None,
+    per_tensor: bool = False,
+    symmetric: bool = False,
+    power_of_two: bool = False,
     optimize: Optimize = "balanced",
     skip_passes: Collection[str] = (),
     sanitize: bool = False,
@@ -48,6 +54,14 @@ def build(
     evaluation: a .npz path with x and y, or the pair (x, y); gives `report["accuracy"]`.
     out: the folder, `build/NAME` by default; replaced in one step if mcugen wrote it.
     input_shapes: with batch axis, where the model does not say them.
+    quant: integerize, estimate or mean_rounding; it and the options that follow are told
+        of in docs/QUANTIZATION.md.
+    ranges: minmax, moving_average[:C], percentile[:P], mse, entropy or output; None for the
+        method's own.
+    bias_correction: None for the method's own.
+    per_tensor: one scale for all of a layer's weights.
+    symmetric: activations with zero point 0.
+    power_of_two: scales that are powers of two.
     optimize: what kernels are chosen for.
     simulate: how many inputs are compared on the simulated core; 0 for none.
 
@@ -66,7 +80,14 @@ def build(
         trust_pickle=trust_pickle,
         input_layout=input_layout,
         requant=requant,
-        ranges=ranges,
+        quant=QuantOptions(
+            method=quant,
+            ranges=ranges,
+            bias_correction=bias_correction,
+            per_tensor=per_tensor,
+            symmetric=symmetric,
+            power_of_two=power_of_two,
+        ),
         optimize=optimize,
         skip_passes=frozenset(skip_passes),
         sanitize=sanitize,

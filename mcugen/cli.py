@@ -22,6 +22,7 @@ import click
 from mcugen import __version__
 from mcugen.config import parse_shape
 from mcugen.errors import InternalError, McugenError, MismatchError
+from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -114,6 +115,41 @@ def _model_options(function: F) -> F:
     return function
 
 
+def _quant_options(function: F) -> F:
+    """Options that say how numbers become integers; `_quant` takes them together."""
+    options = (
+        click.option(
+            "--quant",
+            "method",
+            default=DEFAULT_METHOD,
+            show_default=True,
+            help=f"Method of quantization: {', '.join(METHODS)}.",
+        ),
+        click.option(
+            "--ranges",
+            help="How activation ranges are set: minmax, moving_average[:C], percentile[:P], mse, "
+            "entropy, output.  [default: the method's own]",
+        ),
+        click.option(
+            "--bias-correction/--no-bias-correction",
+            default=None,
+            help="Take each channel's mean error out of its bias.  [default: the method's own]",
+        ),
+        click.option("--per-tensor", is_flag=True, help="One scale for all of a layer's weights."),
+        click.option("--symmetric", is_flag=True, help="Activations with zero point 0."),
+        click.option("--power-of-two", is_flag=True, help="Scales that are powers of two."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _quant(choices: dict[str, Any]) -> QuantOptions:
+    """The options of `_quant_options`, taken out of all that a command was given."""
+    names = ("method", "ranges", "bias_correction", "per_tensor", "symmetric", "power_of_two")
+    return QuantOptions(**{name: choices.pop(name) for name in names})
+
+
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--board", required=True, help="Name of `mcugen boards`, part number or board file.")
@@ -131,12 +167,7 @@ def _model_options(function: F) -> F:
     show_default=True,
     help="Rounding: single is faster, double equals TensorFlow Lite's.",
 )
-@click.option(
-    "--ranges",
-    default="minmax",
-    show_default=True,
-    help="How activation ranges are set: minmax, or percentile:P.",
-)
+@_quant_options
 @click.option(
     "--optimize",
     type=click.Choice(["balanced", "speed", "size", "ram"]),
@@ -173,6 +204,7 @@ def build(model: Path, **choices: Any) -> None:
         calibration=choices.pop("calib"),
         input_shapes=shapes or None,
         skip_passes=frozenset(skip),
+        quant=_quant(choices),
         **choices,
     )
     with contextlib.redirect_stdout(sys.stderr):  # what the user's own modules print

@@ -97,7 +97,7 @@ def build(
 def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
     return CompileOptions(
         requant=options.requant,
-        ranges=options.ranges,
+        quant=options.quant,
         skip_passes=options.skip_passes,
         target=Target(
             core=board.core.name, features=board.core.features, optimize=options.optimize

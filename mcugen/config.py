@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from mcugen.errors import OptionError
+from mcugen.quantize.options import QuantOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ class BuildOptions:
     trust_pickle: bool = False
     input_layout: InputLayout = "nhwc"
     requant: Requant = "single"
-    ranges: str = "minmax"
+    quant: QuantOptions = field(default_factory=QuantOptions)
     optimize: Optimize = "balanced"
     skip_passes: frozenset[str] = frozenset()
     sanitize: bool = False

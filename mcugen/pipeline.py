@@ -8,7 +8,7 @@ for the dumps that are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,6 @@ from mcugen.errors import OptionError
 from mcugen.fixed_point import RequantMode
 from mcugen.ir.check import Stage, check
 from mcugen.ir.graph import Graph
-from mcugen.ir.quantization import Quantization
 from mcugen.ir.text import to_text
 from mcugen.lower.integer import to_integer
 from mcugen.ops.base import PORTABLE, Target, parameter_count
@@ -38,9 +37,8 @@ from mcugen.plan.arena import Plan
 from mcugen.plan.chains import Chain
 from mcugen.plan.choose import LayerKernel
 from mcugen.plan.planner import plan_best_order
-from mcugen.quantize.observers import make_observer, observe_ranges
-from mcugen.quantize.qparams import choose_qparams
-from mcugen.quantize.weights import quantize_weights
+from mcugen.quantize.options import QuantOptions
+from mcugen.quantize.quantize import quantize
 
 Pass = Callable[[Graph], Graph]
 
@@ -62,25 +60,24 @@ class CompileOptions:
     """What the user may choose about the compilation itself."""
 
     requant: RequantMode = "single"
-    ranges: str = "minmax"  # or "percentile:P"
+    quant: QuantOptions = field(default_factory=QuantOptions)
     skip_passes: frozenset[str] = frozenset()
     target: Target = PORTABLE
     ram_bytes: int | None = None  # of the board; None where there is no limit
     dump_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raise OptionError for passes and ranges that are not known."""
+        """Raise OptionError for passes that are not known."""
         known = (*FLOAT_PASSES, *INTEGER_PASSES)
         unknown = sorted(self.skip_passes - set(known))
         if unknown:
             msg = f"unknown pass {', '.join(unknown)}; the passes are {', '.join(known)}"
             raise OptionError(msg)
-        make_observer(self.ranges)
 
     def text(self) -> str:
         """The choices that change the generated C, for its digest."""
         target = f"{self.target.core} {self.target.optimize}"
-        return f"{self.requant} {self.ranges} {sorted(self.skip_passes)} {target}"
+        return f"{self.requant} {self.quant.text()} {sorted(self.skip_passes)} {target}"
 
 
 class Cost(NamedTuple):
@@ -121,10 +118,7 @@ def compile_graph(
     """Compile a float graph; `samples` are its inputs, float32 [N, *shape] in stored layout."""
     records: list[PassRecord] = []
     graph = _run_passes(source, FLOAT_PASSES, "float", options, records)
-    ranges = observe_ranges(graph, samples, options.ranges)
-    tensors = choose_qparams(graph, ranges)
-    quantization = Quantization(tensors=tensors, weights=quantize_weights(graph, tensors))
-    uncut = to_integer(graph, quantization, options.requant)
+    uncut = to_integer(graph, quantize(graph, samples, options.quant), options.requant)
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))
     integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)

@@ -251,6 +251,10 @@ class Op(ABC):
         """
         raise NotImplementedError(type(self).__name__)
 
+    def without_clamp(self) -> Op:
+        """This operator without the activation that it has taken in."""
+        return self
+
     @property
     def scale_shift_only(self) -> ScaleShiftArrays | None:
         """The scale and shift that this operator is, None where it is more than that."""

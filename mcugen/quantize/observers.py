@@ -1,29 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What calibration data tell of each tensor: extremes, and a histogram for percentiles."""
+"""What calibration data tell of each tensor: the range that 8 bits shall span."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcugen.errors import CalibrationError, OptionError
+from mcugen.errors import CalibrationError
 from mcugen.ir.graph import Graph
+from mcugen.quantize.affine import Range
+from mcugen.quantize.histogram import Histogram, entropy_range, mse_range, percentile_range
+from mcugen.quantize.options import RangeRule
 from mcugen.train.forward import forward
 
-Range = tuple[float, float]
 BATCH = 32
 
 
-class RangeObserver(ABC):
-    """Turns a stream of batches of one tensor into a real range."""
+class Observer(ABC):
+    """Takes in one tensor, a batch at a time."""
 
     @abstractmethod
     def update(self, x: torch.Tensor) -> None:
-        """Take in one batch."""
+        """Take in one batch, float32 [N, *shape]."""
+
+
+class RangeObserver(Observer):
+    """Turns a stream of batches of one tensor into a real range."""
 
     @abstractmethod
     def range(self) -> Range:
@@ -47,84 +53,81 @@ class MinMaxObserver(RangeObserver):
         return self.low, self.high
 
 
-class HistogramObserver(RangeObserver):
-    """The range that leaves `100 - percentile` percent of the values outside, half at each end.
+class MovingAverageObserver(RangeObserver):
+    """An exponential average of each batch's extremes: r += share * (batch's - r).
 
-    Two passes would be exact; this one keeps 4096 bins and doubles their width as values come.
+    Source: Jacob et al., "Quantization and Training of Neural Networks", 2018, section 3.1.
     """
 
-    BINS = 4096
+    def __init__(self, share: float) -> None:
+        """`share` of a new batch, in (0, 1]."""
+        self.share = share
+        self.ends: NDArray[np.float64] | None = None
 
-    def __init__(self, percentile: float) -> None:
-        """`percentile` in (50, 100]."""
-        self.percentile = percentile
-        self.counts: NDArray[np.float64] = np.zeros(self.BINS)
-        self.limit = 0.0  # bins span [-limit, limit]
-        self.extremes = MinMaxObserver()
+    def update(self, x: torch.Tensor) -> None:
+        """Average the batch in."""
+        batch = np.array([float(end) for end in torch.aminmax(x)])
+        self.ends = batch if self.ends is None else self.ends + self.share * (batch - self.ends)
+
+    def range(self) -> Range:
+        """The averages."""
+        return (
+            (np.inf, -np.inf) if self.ends is None else (float(self.ends[0]), float(self.ends[1]))
+        )
+
+
+class HistogramObserver(RangeObserver):
+    """A range that is read from the distribution of the values."""
+
+    def __init__(self, choose: Callable[[Histogram], Range]) -> None:
+        """`choose` reads it."""
+        self.histogram = Histogram()
+        self.choose = choose
 
     def update(self, x: torch.Tensor) -> None:
         """Count the batch's values."""
-        self.extremes.update(x)
-        values = x.detach().numpy().ravel()
-        largest = float(np.abs(values).max(initial=0.0))
-        if self.limit == 0.0:
-            self.limit = largest
-        while largest > self.limit:
-            self._widen()
-        if self.limit > 0.0:
-            self.counts += np.histogram(values, self.BINS, (-self.limit, self.limit))[0]
-
-    def _widen(self) -> None:
-        quarter = self.BINS // 4
-        merged = self.counts.reshape(-1, 2).sum(axis=1)
-        self.counts = np.concatenate([np.zeros(quarter), merged, np.zeros(quarter)])
-        self.limit *= 2.0
+        self.histogram.update(x.detach().numpy().ravel())
 
     def range(self) -> Range:
-        """Percentile range, within the extremes."""
-        low, high = self.extremes.range()
-        total = self.counts.sum()
-        if total == 0:
-            return low, high
-        tail = total * (1.0 - self.percentile / 100.0) / 2.0
-        edges = np.linspace(-self.limit, self.limit, self.BINS + 1)
-        below = np.cumsum(self.counts)
-        first = int(np.searchsorted(below, tail, side="right"))
-        last = int(np.searchsorted(below, total - tail, side="left"))
-        return max(low, float(edges[first])), min(high, float(edges[min(last, self.BINS - 1) + 1]))
+        """What `choose` makes of the counts."""
+        return self.choose(self.histogram)
 
 
-def make_observer(ranges: str) -> RangeObserver:
-    """`minmax`, or `percentile` with an optional figure: `percentile:99.9`.
-
-    Raises OptionError for anything else.
-    """
-    method, _, figure = ranges.partition(":")
-    if method == "minmax" and not figure:
+def make_observer(rule: RangeRule) -> RangeObserver:
+    """The observer of a rule; `output` begins from the extremes."""
+    figure = rule.figure or 0.0
+    if rule.name in ("minmax", "output"):
         return MinMaxObserver()
-    if method == "percentile":
-        try:
-            percentile = float(figure or 99.99)
-        except ValueError:
-            percentile = 0.0
-        if 50.0 < percentile <= 100.0:
-            return HistogramObserver(percentile)
-    msg = f"ranges {ranges!r} is not known; use minmax, or percentile:P with 50 < P <= 100"
-    raise OptionError(msg)
+    if rule.name == "moving_average":
+        return MovingAverageObserver(figure)
+    if rule.name == "percentile":
+        return HistogramObserver(lambda histogram: percentile_range(histogram, figure))
+    return HistogramObserver(entropy_range if rule.name == "entropy" else mse_range)
 
 
 def observe_ranges(
-    graph: Graph, inputs: Sequence[NDArray[np.float32]], ranges: str
+    graph: Graph, inputs: Sequence[NDArray[np.float32]], rule: RangeRule
 ) -> dict[str, Range]:
     """The range of every tensor over calibration data, float32 [N, *shape] in stored layout.
 
     Raises CalibrationError, naming the layer, where a tensor becomes NaN or infinite.
     """
-    observers = {node.name: make_observer(ranges) for node in graph.nodes}
+    observers = {node.name: make_observer(rule) for node in graph.nodes}
     # an input's range is what the data holds; clipping it would cost accuracy for no gain
     observers |= {name: MinMaxObserver() for name in graph.inputs}
+    observe(graph, inputs, observers)
+    return {name: observer.range() for name, observer in observers.items()}
 
-    def observe(name: str, x: torch.Tensor) -> None:
+
+def observe(
+    graph: Graph, inputs: Sequence[NDArray[np.float32]], observers: Mapping[str, Observer]
+) -> None:
+    """Show every tensor of the float network on `inputs` to the observer of its name.
+
+    Raises CalibrationError, naming the layer, where a tensor becomes NaN or infinite.
+    """
+
+    def show(name: str, x: torch.Tensor) -> None:
         if not bool(torch.isfinite(x).all()):
             where = graph.by_name[name].origin
             msg = f"{where or name}: the float network gives NaN or infinity on calibration data"
@@ -133,5 +136,4 @@ def observe_ranges(
 
     with torch.no_grad():
         for start in range(0, len(inputs[0]), BATCH):
-            forward(graph, [torch.from_numpy(x[start : start + BATCH]) for x in inputs], observe)
-    return {name: observer.range() for name, observer in observers.items()}
+            forward(graph, [torch.from_numpy(x[start : start + BATCH]) for x in inputs], show)

@@ -4,45 +4,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import numpy as np
+from dataclasses import dataclass
 
 from mcugen.ir.graph import Graph, Node, QParams
 from mcugen.ops.base import Op
-from mcugen.quantize.observers import Range
+from mcugen.quantize.affine import Range, qparams_for
+from mcugen.quantize.options import QuantOptions
 
 # a tensor joins a shared range if that is at most this much wider than its own
 MAX_WIDENING = 2.0
 
 
-def qparams_for(low: float, high: float) -> QParams:
-    """Asymmetric int8 over a real range, widened to hold zero; scale is a float32 exactly.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Tensors that share their quantization: their names, and the range that holds them all."""
 
-    Source: Jacob et al., "Quantization and Training of Neural Networks", 2018, section 3.
-    """
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = float(np.float32((high - low) / 255.0))
-    if scale < 1e-20:
-        return QParams(scale=1.0, zero_point=0)
-    zero_point = int(np.clip(np.floor(-128.0 - low / scale + 0.5), -128, 127))
-    return QParams(scale=scale, zero_point=zero_point)
+    members: tuple[str, ...]
+    range: Range
+    fixed: QParams | None  # dictated by an operator
 
 
-def choose_qparams(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, QParams]:
-    """Quantization of every tensor.
+def choose_qparams(
+    graph: Graph, ranges: Mapping[str, Range], options: QuantOptions
+) -> dict[str, QParams]:
+    """Quantization of every tensor."""
+    chosen: dict[str, QParams] = {}
+    for group in share(graph, ranges):
+        qparams = group.fixed or qparams_for(
+            *group.range, symmetric=options.symmetric, power_of_two=options.power_of_two
+        )
+        chosen |= dict.fromkeys(group.members, qparams)
+    return chosen
+
+
+def share(graph: Graph, ranges: Mapping[str, Range]) -> list[Group]:
+    """Every tensor in its group.
 
     Operators that only move values share one range with their operands; an operand whose own range
     is much narrower, or fixed, keeps its own and is rescaled on the way in.
     """
-    groups = _tied(graph, ranges)
-    chosen: dict[str, QParams] = {}
-    for members in groups:
-        fixed = [q for q in (_fixed(graph.by_name[name]) for name in members) if q is not None]
-        low = min(_range(graph.by_name[name], ranges)[0] for name in members)
-        high = max(_range(graph.by_name[name], ranges)[1] for name in members)
-        qparams = fixed[0] if fixed else qparams_for(low, high)
-        chosen |= dict.fromkeys(members, qparams)
-    return chosen
+    groups = []
+    for members in _tied(graph, ranges):
+        nodes = [graph.by_name[name] for name in members]
+        dictated = [q for q in map(_fixed, nodes) if q is not None]
+        held = [_range(node, ranges) for node in nodes]
+        low, high = min(r[0] for r in held), max(r[1] for r in held)
+        fixed = dictated[0] if dictated else None
+        groups.append(Group(members=tuple(members), range=(low, high), fixed=fixed))
+    return groups
 
 
 def _fixed(node: Node) -> QParams | None:
@@ -58,7 +67,7 @@ def _range(node: Node, ranges: Mapping[str, Range]) -> Range:
 
 
 def _tied(graph: Graph, ranges: Mapping[str, Range]) -> list[list[str]]:
-    """Groups of tensors that share their quantization."""
+    """Groups of tensors that share their quantization, by name."""
     leader = {node.name: node.name for node in graph.nodes}
 
     def find(name: str) -> str:

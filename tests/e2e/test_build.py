@@ -219,9 +219,11 @@ def test_dumps_of_the_graph(net_file: Path, tmp_path: Path) -> None:
 
 WRONG_OPTIONS = {
     ("--skip-pass", "nope"): "unknown pass nope; the passes are fold_constants, ",
-    ("--ranges", "median"): "use minmax, or percentile:P with 50 < P <= 100",
-    ("--ranges", "percentile:50"): "use minmax, or percentile:P",
-    ("--ranges", "percentile:nan"): "use minmax, or percentile:P",
+    ("--ranges", "median"): "use minmax, moving_average[:C] with 0 < C <= 1, percentile[:P]",
+    ("--ranges", "minmax:3"): "ranges 'minmax:3' is not known",
+    ("--ranges", "percentile:50"): "needs a number X with 50 < X <= 100",
+    ("--ranges", "percentile:nan"): "needs a number X with 50 < X <= 100",
+    ("--quant", "best"): "the methods are integerize, estimate, mean_rounding",
     ("--requant", "triple"): "'single', 'double'",
     ("--input-layout", "NHWC"): "'nhwc', 'nchw'",
     ("--simulate", "-1"): "x>=0",
@@ -250,6 +252,7 @@ WRONG_CHOICES: dict[str, Any] = {
     "simulate": -1,
     "skip_passes": ["nope"],
     "ranges": "median",
+    "quant": "best",
     "input_shapes": SHAPE,
 }
 

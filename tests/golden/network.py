@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
+from mcugen.quantize.options import QuantOptions
 from tests.ops.harness import export, stored_inputs
 
 SHAPE = (2, 6, 6)
@@ -59,4 +60,6 @@ def compile_tiny() -> Compilation:
     graph = replace(export(Tiny(), (1, *SHAPE)), name="tiny")
     values = (spread(SAMPLES * int(np.prod(SHAPE)), 8, 37) / 8).astype(np.float32)
     samples = stored_inputs(graph, [values.reshape(SAMPLES, *SHAPE)])
-    return compile_graph(graph, samples, CompileOptions())
+    # ranges that are samples' extremes, and no means: these would be rounded
+    quant = QuantOptions(ranges="minmax", bias_correction=False)
+    return compile_graph(graph, samples, CompileOptions(quant=quant))

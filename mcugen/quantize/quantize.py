@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Post-training quantization, whole: statistics, ranges, weights, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.ir.graph import Graph
+from mcugen.ir.quantization import Quantization
+from mcugen.quantize.correct import correct_biases
+from mcugen.quantize.observers import observe_ranges
+from mcugen.quantize.options import QuantOptions
+from mcugen.quantize.output_error import all_tensors, fit_ranges
+from mcugen.quantize.qparams import choose_qparams
+from mcugen.quantize.weights import quantize_weights
+
+
+def quantize(
+    graph: Graph,
+    samples: Sequence[NDArray[np.float32]],
+    options: QuantOptions,
+    bits: Mapping[str, int] | None = None,
+) -> Quantization:
+    """Quantize a float graph after its exact passes.
+
+    samples: calibration data, float32 [N, *shape] for each input, stored layout.
+    bits: of the weights, by name of the layer; 8 where it says nothing.
+    """
+    ranges = observe_ranges(graph, samples, options.rule)
+    if options.rule.name == "output":
+        tensors = fit_ranges(graph, ranges, all_tensors(graph, samples), options)
+    else:
+        tensors = choose_qparams(graph, ranges, options)
+    weights = quantize_weights(graph, tensors, options, bits)
+    made = Quantization(tensors=tensors, weights=weights)
+    return correct_biases(graph, samples, made) if options.corrects_bias else made
