@@ -34,6 +34,13 @@
 #define MCUGEN_NAKED __attribute__((naked, noipa, unused))
 #endif
 
+/* For functions that must become part of their callers, which give them constants. */
+#if defined(__GNUC__)
+#define MCUGEN_ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define MCUGEN_ALWAYS_INLINE inline
+#endif
+
 /* Signed right shift must be arithmetic; it is on every compiler this code is meant for. */
 typedef char mcugen_requires_arithmetic_shift[((-1) >> 1) == -1 ? 1 : -1];
 

@@ -13,6 +13,7 @@
 #define MCUGEN_CONV_PAIR_H_INCLUDED
 
 #include "mcugen_conv.h"
+#include "mcugen_conv_narrow_pair.h"
 #include "mcugen_scalar.h"
 
 #ifdef __cplusplus
@@ -47,7 +48,15 @@ typedef struct {
     int32_t rounding;          /* 2 * zero point + 1 */
     int32_t low;
     int32_t high;
+    int32_t wide; /* what accumulators are multiplied by before; for weights of 8 bits 1 */
 } mcugen_conv_pair_s8_params_t;
+
+/*
+ * The same with weights of 4 and 2 bits as in mcugen_conv_narrow_pair.h. Words of weights, biases
+ * and what belongs to requantization are by four channels, and of 2 bits groups are even in number.
+ */
+typedef mcugen_conv_pair_s8_params_t mcugen_conv_pair_s8_w4_params_t;
+typedef mcugen_conv_pair_s8_params_t mcugen_conv_pair_s8_w2_params_t;
 
 /** All channels of two pixels. The assembly knows the order of the members. */
 typedef struct {
@@ -63,6 +72,7 @@ typedef struct {
     int32_t rounding;
     int32_t low;
     int32_t high;
+    int32_t wide;
 } mcugen_conv_pair_job_t;
 
 #if MCUGEN_ARMV6M
@@ -311,6 +321,55 @@ static inline uint32_t mcugen_conv_pair_skip(int32_t groups)
 }
 #endif
 
+/** Four channels or what is left of them, from `first` on. */
+static inline void mcugen_narrow_pair_outputs(const mcugen_conv_pair_job_t *job, int32_t first,
+                                              const mcugen_narrow_pair_sum_t *sums,
+                                              const int32_t excess[2])
+{
+    for (int32_t k = 0; (k < MCUGEN_NARROW_PAIR_CHANNELS) && ((first + k) < job->out_ch); k++) {
+        const int32_t c = first + k;
+        const int32_t own[2] = {
+            (int32_t)(sums[k].both - ((uint32_t)sums[k].upper << 16)),
+            sums[k].upper,
+        };
+        for (int32_t i = 0; i < 2; i++) {
+            const int32_t acc = job->bias[i][c] + own[i] - ((k > 0) ? excess[i] : 0);
+            job->output[i][c] =
+                mcugen_scalar_requantize(job->wide * acc, job->multiplier[c], job->shift[c],
+                                         job->rounding, job->low, job->high);
+        }
+    }
+}
+
+/** All channels of two pixels with weights of 4 or 2 bits. */
+static MCUGEN_ALWAYS_INLINE void mcugen_narrow_pair_channels(int32_t bits,
+                                                             const mcugen_conv_pair_job_t *job)
+{
+    const int32_t words = (int32_t)(job->column_end - job->column) / ((bits == 4) ? 2 : 4);
+    const mcugen_narrow_pair_sum_t values = mcugen_narrow_pair_values(job->column, job->column_end);
+    const int32_t offset = (bits == 4) ? 8 : 2;
+    const int32_t excess[2] = {
+        offset * (int32_t)(values.both - ((uint32_t)values.upper << 16)),
+        offset * values.upper,
+    };
+    const uint32_t *weight = job->weight;
+
+    for (int32_t first = 0; first < job->out_ch; first += MCUGEN_NARROW_PAIR_CHANNELS) {
+        mcugen_narrow_pair_sum_t sums[MCUGEN_NARROW_PAIR_CHANNELS];
+        for (int32_t k = 0; k < MCUGEN_NARROW_PAIR_CHANNELS; k++) {
+            sums[k].upper = 0;
+            sums[k].both = 0;
+        }
+        if (bits == 4) {
+            mcugen_narrow_pair_sums_4(job->column, weight, words, sums);
+        } else {
+            mcugen_narrow_pair_sums_2(job->column, weight, words, sums);
+        }
+        weight = &weight[words];
+        mcugen_narrow_pair_outputs(job, first, sums, excess);
+    }
+}
+
 /** Where a window begins in the input, and where its output pixel is. */
 typedef struct {
     int32_t y;
@@ -407,11 +466,12 @@ static inline void mcugen_conv_pair_step(const mcugen_conv_pair_s8_params_t *p,
     }
 }
 
-/** The biases of an output pixel. */
+/** The biases of an output pixel, which are there for a multiple of so many channels. */
 static inline const int32_t *mcugen_conv_pair_bias(const mcugen_conv_pair_s8_params_t *p,
-                                                   const mcugen_conv_pair_place_t *place)
+                                                   const mcugen_conv_pair_place_t *place,
+                                                   int32_t multiple)
 {
-    const int32_t channels = p->out_ch + (p->out_ch % 2);
+    const int32_t channels = (p->out_ch + multiple - 1) & ~(multiple - 1);
 
     return mcugen_conv_bias(p->bias, p->row_class, p->col_class, p->col_classes, channels, place->y,
                             place->x);
@@ -420,47 +480,81 @@ static inline const int32_t *mcugen_conv_pair_bias(const mcugen_conv_pair_s8_par
 /**
  * Convolution, two pixels at a time; a last single one is computed twice.
  *
+ * @param[in]  bits    Of a weight: 8, 4 or 2.
  * @param[in]  p       Geometry, weights and requantization.
  * @param[in]  input   int8 [in_h, in_w, in_ch].
  * @param[out] output  int8 [out_h, out_w, out_ch]; may overlap the input as far as the windows of
  *                     later pixels are not overwritten.
  * @param      scratch 8 * groups + pad_len bytes, aligned to 4.
  */
-MCUGEN_UNUSED MCUGEN_NOINLINE static void mcugen_conv_pair_s8(const mcugen_conv_pair_s8_params_t *p,
-                                                              const int8_t *input, int8_t *output,
-                                                              int8_t *scratch)
+static MCUGEN_ALWAYS_INLINE void mcugen_conv_pair(int32_t bits,
+                                                  const mcugen_conv_pair_s8_params_t *p,
+                                                  const int8_t *input, int8_t *output,
+                                                  int8_t *scratch)
 {
+    const int32_t multiple = (bits == 8) ? 2 : MCUGEN_NARROW_PAIR_CHANNELS;
+    const int32_t taps = 2 * p->groups;
     uint32_t *const column = (uint32_t *)(void *)scratch;
     int8_t *const padding = &scratch[8 * p->groups];
-    mcugen_conv_pair_job_t job = {column,       &column[2 * p->groups],
-                                  p->weight,    mcugen_conv_pair_skip(p->groups),
-                                  {NULL, NULL}, p->multiplier,
-                                  p->shift,     {NULL, NULL},
-                                  p->out_ch,    p->rounding,
-                                  p->low,       p->high};
+    mcugen_conv_pair_job_t job = {
+        column,       &column[taps], p->weight, mcugen_conv_pair_skip(p->groups),
+        {NULL, NULL}, p->multiplier, p->shift,  {NULL, NULL},
+        p->out_ch,    p->rounding,   p->low,    p->high,
+        p->wide};
     mcugen_conv_pair_place_t places[2] = {{0, 0, -p->pad_top, -p->pad_left}, {0, 0, 0, 0}};
     int32_t left = p->out_h * p->out_w;
 
     for (int32_t i = 0; i < p->pad_len; i++) {
         padding[i] = (int8_t)p->pad_value;
     }
-    column[(2 * p->groups) - 1] = 0; /* the tap that fills up the last group, if there is one */
+    /* the taps that fill up the last word of weights, if there are any */
+    for (int32_t i = taps - ((bits == 2) ? 3 : 1); i < taps; i++) {
+        column[i] = 0;
+    }
     while (left > 0) {
         places[1] = places[0];
         if (left > 1) {
             mcugen_conv_pair_step(p, &places[1]);
         }
         mcugen_conv_pair_windows(p, input, padding, places, column);
-        job.bias[0] = mcugen_conv_pair_bias(p, &places[0]);
-        job.bias[1] = mcugen_conv_pair_bias(p, &places[1]);
+        job.bias[0] = mcugen_conv_pair_bias(p, &places[0], multiple);
+        job.bias[1] = mcugen_conv_pair_bias(p, &places[1], multiple);
         job.output[0] = output;
         job.output[1] = (left > 1) ? &output[p->out_ch] : output;
-        mcugen_conv_pair_channels(&job);
+        if (bits == 8) {
+            mcugen_conv_pair_channels(&job);
+        } else {
+            mcugen_narrow_pair_channels(bits, &job);
+        }
         output = &output[2 * p->out_ch];
         places[0] = places[1];
         mcugen_conv_pair_step(p, &places[0]);
         left -= 2;
     }
+}
+
+/** mcugen_conv_pair. */
+MCUGEN_UNUSED MCUGEN_NOINLINE static void mcugen_conv_pair_s8(const mcugen_conv_pair_s8_params_t *p,
+                                                              const int8_t *input, int8_t *output,
+                                                              int8_t *scratch)
+{
+    mcugen_conv_pair(8, p, input, output, scratch);
+}
+
+/** mcugen_conv_pair with weights of 4 bits. */
+MCUGEN_UNUSED MCUGEN_NOINLINE static void
+mcugen_conv_pair_s8_w4(const mcugen_conv_pair_s8_w4_params_t *p, const int8_t *input,
+                       int8_t *output, int8_t *scratch)
+{
+    mcugen_conv_pair(4, p, input, output, scratch);
+}
+
+/** mcugen_conv_pair with weights of 2 bits. */
+MCUGEN_UNUSED MCUGEN_NOINLINE static void
+mcugen_conv_pair_s8_w2(const mcugen_conv_pair_s8_w2_params_t *p, const int8_t *input,
+                       int8_t *output, int8_t *scratch)
+{
+    mcugen_conv_pair(2, p, input, output, scratch);
 }
 
 #ifdef __cplusplus

@@ -36,13 +36,6 @@ extern "C" {
 #define MCUGEN_NAKED __attribute__((naked, noipa, unused))
 #endif
 
-/* For functions that must become part of their callers, which give them constants. */
-#if defined(__GNUC__)
-#define MCUGEN_ALWAYS_INLINE inline __attribute__((always_inline))
-#else
-#define MCUGEN_ALWAYS_INLINE inline
-#endif
-
 /* Output channels that are computed at once. */
 #define MCUGEN_DSP_QUAD 4
 

@@ -265,6 +265,8 @@ class ConvS8(IntOp):
         if self.weight_bits < 8:
             if dsp.serves(target, self.requantize):
                 found += conv_dsp.conv_kernels(self, inputs, output)
+            if is_scalar(target):
+                found += conv_pair_kernels(self, inputs, output, target)
             return tuple(found)
         if mve.FEATURE in target.features:
             found += conv_mve.conv_kernels(self, inputs, output)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mcugen.ops.conv import ConvS8
 
 CHANNELS = 2  # computed at once
+NARROW_CHANNELS = 4  # with weights of 4 or 2 bits
 TAPS = 2  # products that 16 bits hold the sum of
 PIXELS = 2  # in one word
 
@@ -31,41 +32,48 @@ def conv_pair_kernels(
     """The kernel, or nothing where it does not apply."""
     if op.groups > 1:
         return ()
+    bits = op.weight_bits
+    channels = CHANNELS if bits == 8 else NARROW_CHANNELS
     requantize = scalar_requantize_tables(
-        op.requantize, accumulator_bound(op.weight, op.bias), CHANNELS
+        op.requantize, accumulator_bound(op.weight, op.bias), channels, widened=bits < 8
     )
     if requantize is None:
         return ()
     requant_fields, requant_tables = requantize
     image = as_image(inputs[0])
     geometry = _geometry(op, image, as_image(output))
-    bias_fields, bias_tables = bias_classes(_even_channels(op.bias))
-    words = packed_weights(op.weight)
+    bias_fields, bias_tables = bias_classes(_filled_up(op.bias, channels))
+    words = packed_weights(op.weight) if bits == 8 else narrow_weights(op.weight, bits)
+    groups = words.shape[1] * (2 if bits == 2 else 1)
     call = KernelCall(
-        function="mcugen_conv_pair_s8",
+        function="mcugen_conv_pair_s8" + ("" if bits == 8 else f"_w{bits}"),
         header="mcugen_conv_pair.h",
         fields=(
             *geometry,
-            ("groups", words.shape[1]),
+            ("groups", groups),
             ("weight", "weight"),
             *bias_fields,
             *requant_fields,
+            *((("wide", 1),) if bits == 8 else ()),
         ),
         tables=(
             ConstTable(
                 suffix="weight",
                 values=words,
-                comment="[out_ch / 2, taps / 2], bytes [2 out_ch, 2 taps]",
+                comment="[out_ch / 2, taps / 2], bytes [2 out_ch, 2 taps]"
+                if bits == 8
+                else f"[out_ch / 4, taps / {8 // bits}], from the top [taps, 4 out_ch]",
             ),
             *bias_tables,
             *requant_tables,
         ),
-        scratch_bytes=4 * TAPS * words.shape[1] + dict(geometry)["pad_len"],
+        scratch_bytes=4 * TAPS * groups + dict(geometry)["pad_len"],
     )
     rows, cols = (op.window.along(axis, image[axis]) for axis in (0, 1))
     overlap = window_overlap(rows, cols, image[2], as_image(output)[2], group=PIXELS, copied=True)
-    cycles = _cycles(op, output, words.shape[1], target)
-    return (Kernel(variant="pair", calls=(call,), cycles=cycles, overlaps=(overlap,)),)
+    cycles = _cycles(op, output, groups, target)
+    variant = "pair" if bits == 8 else f"pair_w{bits}"
+    return (Kernel(variant=variant, calls=(call,), cycles=cycles, overlaps=(overlap,)),)
 
 
 def packed_weights(weight: NDArray[np.int8]) -> NDArray[np.uint32]:
@@ -82,9 +90,27 @@ def packed_weights(weight: NDArray[np.int8]) -> NDArray[np.uint32]:
     return words.astype(np.uint32)
 
 
-def _even_channels(bias: IntArray) -> IntArray:
-    """One more channel, of zeros, where their number is odd."""
-    margins = [(0, 0)] * (bias.ndim - 1) + [(0, bias.shape[-1] % CHANNELS)]
+def narrow_weights(weight: NDArray[np.int8], bits: int) -> NDArray[np.uint32]:
+    """int8 [out_ch, ...] as words uint32 [out_ch / 4, taps / 2 or 4], rounded up.
+
+    From the top, the taps of a word, and of each four channels: the first in two's complement, the
+    others with 2^(bits - 1) added. See mcugen_conv_narrow_pair.h.
+    """
+    flat = weight.reshape(len(weight), -1).astype(np.int64)
+    each = 8 // bits
+    margins = ((0, -len(flat) % NARROW_CHANNELS), (0, -flat.shape[1] % each))
+    full = np.pad(flat, margins)
+    quads = full.reshape(-1, NARROW_CHANNELS, full.shape[1] // each, each).transpose(0, 2, 3, 1)
+    offset = 1 << (bits - 1)
+    codes = (quads + np.array([0, offset, offset, offset])) & ((1 << bits) - 1)
+    places = np.arange(32 - bits, -1, -bits).reshape(each, NARROW_CHANNELS)
+    words: NDArray[np.uint32] = (codes << places).sum(axis=(2, 3)).astype(np.uint32)
+    return words
+
+
+def _filled_up(bias: IntArray, channels: int) -> IntArray:
+    """More channels, of zeros, up to a multiple of so many."""
+    margins = [(0, 0)] * (bias.ndim - 1) + [(0, -bias.shape[-1] % channels)]
     return np.pad(bias, margins)
 
 
@@ -127,5 +153,10 @@ def _cycles(op: ConvS8, output: Shape, groups: int, target: Target) -> float:
     *pixels, out_ch = output
     pairs = -(-int(np.prod(pixels)) // PIXELS)
     window = costs.window_row * op.window.kernel[0] + costs.tap * op.weight[0].size
-    block = costs.block + costs.group * groups
-    return float(pairs * (costs.pair + window + block * -(-out_ch // CHANNELS)))
+    if op.weight_bits == 8:
+        block = costs.block + costs.group * groups
+        return float(pairs * (costs.pair + window + block * -(-out_ch // CHANNELS)))
+    words = 2 * groups * op.weight_bits / 8
+    block = costs.narrow_block + costs.narrow_word[op.weight_bits] * words
+    sums = 3.0 * op.weight[0].size
+    return float(pairs * (costs.pair + window + sums + block * -(-out_ch // NARROW_CHANNELS)))

@@ -179,6 +179,8 @@ class LinearS8(IntOp):
         if self.weight_bits < 8:
             if dsp.serves(target, self.requantize):
                 found += linear_dsp.linear_kernels(self, output)
+            if is_scalar(target):
+                found += linear_scalar.linear_kernels(self, inputs, output, target)
             return tuple(found)
         if mve.FEATURE in target.features:
             found += linear_mve.linear_kernels(self, output)

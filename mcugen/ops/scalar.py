@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -48,17 +49,25 @@ def accumulator_bound(weight: NDArray[np.int8], bias: IntArray) -> IntArray:
 
 
 def scalar_requantize_tables(
-    requantize: Requantize, bound: IntArray, multiple: int
+    requantize: Requantize, bound: IntArray, multiple: int, *, widened: bool = False
 ) -> tuple[Fields, tuple[ConstTable, ...]] | None:
     """Parameter fields and tables for mcugen_scalar_requantize, None where it does not apply.
 
     `bound` is the largest |accumulator| of each channel [C]. The tables are filled up with
-    zeros to a multiple of `multiple` channels.
+    zeros to a multiple of `multiple` channels. `widened`: the kernel has a field `wide`, a power of
+    two that it multiplies accumulators by, for layers whose shifts are too small otherwise.
     """
     channels = len(bound)
     factors = np.broadcast_to(requantize.multiplier, channels)
-    shifts = np.where(factors == 0, MIN_SHIFT, np.broadcast_to(requantize.shift, channels))
-    exact = requantize.mode == "single" and bool(np.all(bound < MAX_ACCUMULATOR))
+    shifts = np.broadcast_to(requantize.shift, channels)
+    # what rounds to zero whatever the input is needs no more than a factor of zero
+    products = zip(bound.tolist(), factors.tolist(), shifts.tolist(), strict=True)
+    silent = np.array([b * m < 1 << (t - 1) for b, m, t in products])
+    factors = np.where(silent, 0, factors)
+    shifts = np.where(silent, MAX_SHIFT, shifts)
+    widen = max(MIN_SHIFT - int(shifts.min(initial=MAX_SHIFT)), 0) if widened else 0
+    shifts = np.where(silent, MIN_SHIFT, shifts + widen)
+    exact = requantize.mode == "single" and bool(np.all(bound << widen < MAX_ACCUMULATOR))
     if not exact or np.any(shifts < MIN_SHIFT) or np.any(shifts > MAX_SHIFT):
         return None
     filling = (0, -channels % multiple)
@@ -68,6 +77,7 @@ def scalar_requantize_tables(
         ("rounding", 2 * requantize.zero_point + 1),
         ("low", requantize.low),
         ("high", requantize.high),
+        *((("wide", 1 << widen),) if widened else ()),
     )
     tables = (
         ConstTable(
@@ -101,6 +111,12 @@ class ScalarCosts:
     quad: float  # four outputs
     quad_output: float
     quad_word: float  # four products
+    # with weights of 4 and 2 bits: four channels, and a word of weights of both widths
+    narrow_block: float
+    narrow_word: Mapping[int, float]
+    # a fully connected layer of those: eight outputs, and a word of weights
+    eight: float
+    eight_word: Mapping[int, float]
     portable_mac: float
     portable_output: float
 
@@ -128,6 +144,10 @@ ARMV6M_COSTS = ScalarCosts(
     quad=246.3,
     quad_output=33.3,
     quad_word=15.4,
+    narrow_block=600.0,
+    narrow_word={4: 39.2, 2: 69.2},
+    eight=1000.0,
+    eight_word={4: 31.4, 2: 58.4},
     portable_mac=14.0,
     portable_output=150.0,
 )
@@ -144,6 +164,10 @@ ARMV7M_COSTS = ScalarCosts(
     quad=32.9,
     quad_output=39.3,
     quad_word=17.0,
+    narrow_block=335.0,
+    narrow_word={4: 35.0, 2: 66.1},
+    eight=675.0,
+    eight_word={4: 28.4, 2: 76.8},
     portable_mac=7.5,
     portable_output=80.0,
 )
@@ -160,6 +184,10 @@ RISCV_COSTS = ScalarCosts(
     quad=0.0,
     quad_output=39.3,
     quad_word=15.5,
+    narrow_block=258.0,
+    narrow_word={4: 41.0, 2: 66.5},
+    eight=560.0,
+    eight_word={4: 29.5, 2: 60.1},
     portable_mac=9.0,
     portable_output=60.0,
 )

@@ -28,7 +28,16 @@ from tests.ops.harness import check_op
 from tests.ops.narrow_ops import narrow_conv, narrow_linear, numbers
 from tests.ops.on_core import Case, check_on_core, network_of
 
-DSP = Target(core="cortex-m4", features=frozenset({"dsp"}))
+
+def target_of(name: str) -> Target:
+    """What kernels for a core may use."""
+    core = core_named(name).core
+    return Target(core=core.name, features=core.features)
+
+
+CORES = ("cortex-m4", "cortex-m0plus", "cortex-m3", "riscv32imc")
+DSP, SCALAR = target_of("cortex-m4"), target_of("cortex-m3")
+FAST = {DSP: ("dsp_4x2_w", "dsp_4x1_w"), SCALAR: ("pair_w", "eight_w")}
 KINDS = ("random", "ends", "highest", "lowest")
 POINT, SAME = Window(kernel=(1, 1)), Window(kernel=(3, 3), pads=(1, 1, 1, 1))
 
@@ -98,10 +107,10 @@ def test_a_sequence() -> None:
     check_op(op, (tuple(rest),), tuple(out), target=DSP, minimum=20)
 
 
-def dsp_kernel(case: Case) -> Kernel:
-    """The kernel that a Cortex-M4 gets."""
+def kernel_for(case: Case, target: Target) -> Kernel:
+    """The kernel that a target gets."""
     op, shapes, output = case
-    return op.implementations(shapes, output, DSP)[0]
+    return op.implementations(shapes, output, target)[0]
 
 
 @st.composite
@@ -121,26 +130,27 @@ def convolutions(draw: st.DrawFn) -> Case:
     return narrow_conv(draw(st.integers(0, 99)), bits, channels, window, size, kind)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(convolutions())
-def test_any_convolution_for_the_dsp_extension(case: Case) -> None:
-    assert dsp_kernel(case).variant.startswith("dsp_4x2_w")
-    check_op(*case, target=DSP, minimum=20)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(convolutions(), st.sampled_from(list(FAST)))
+def test_any_convolution(case: Case, target: Target) -> None:
+    assert kernel_for(case, target).variant.startswith(FAST[target])
+    check_op(*case, target=target, minimum=20)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
+    st.sampled_from(list(FAST)),
     st.sampled_from([4, 2]),
     st.integers(1, 3),
-    st.tuples(st.integers(1, 40), st.integers(1, 11)),
+    st.tuples(st.integers(2, 40), st.integers(1, 11)),
     st.sampled_from(KINDS),
 )
-def test_any_linear_layer_for_the_dsp_extension(
-    bits: int, rows: int, channels: tuple[int, int], kind: str
+def test_any_linear_layer(
+    target: Target, bits: int, rows: int, channels: tuple[int, int], kind: str
 ) -> None:
     case = narrow_linear(channels[0], bits, rows, channels, kind)
-    assert dsp_kernel(case).variant.startswith("dsp_4x")
-    check_op(*case, target=DSP, minimum=20)
+    assert kernel_for(case, target).variant.startswith(FAST[target])
+    check_op(*case, target=target, minimum=20)
 
 
 def placed(bits: int) -> Case:
@@ -150,11 +160,11 @@ def placed(bits: int) -> Case:
     return replace(op, bias=bias), shapes, output  # type: ignore[type-var]
 
 
-def some_of_all(bits: int) -> list[Case]:
+def some_of_all(bits: int, kinds: tuple[str, ...]) -> list[Case]:
     """Each kernel with every tail, at the ends of its range too."""
     strided = Window(kernel=(3, 2), stride=(2, 1), pads=(0, 1, 1, 0), dilation=(1, 2))
     cases = [placed(bits), grouped(bits, 5, (5, 5), SAME)]
-    for k, kind in enumerate(KINDS):
+    for k, kind in enumerate(kinds):
         cases += [
             narrow_linear(k, bits, 1, (37 + k, 5 + k), kind),
             narrow_linear(k, bits, 3, (18 + k, 7), kind),
@@ -166,16 +176,17 @@ def some_of_all(bits: int) -> list[Case]:
 
 
 @pytest.mark.parametrize("bits", [4, 2])
-def test_biases_that_depend_on_the_place(bits: int) -> None:
-    assert dsp_kernel(placed(bits)).variant == f"dsp_4x2_w{bits}"
-    check_op(*placed(bits), target=DSP, minimum=20)
+@pytest.mark.parametrize("target", FAST)
+def test_biases_that_depend_on_the_place(bits: int, target: Target) -> None:
+    assert kernel_for(placed(bits), target).variant.startswith(FAST[target])
+    check_op(*placed(bits), target=target, minimum=20)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bits", [4, 2])
-@pytest.mark.parametrize("core", ["cortex-m4"])
-def test_on_the_core(bits: int, core: str) -> None:
-    check_on_core(network_of(some_of_all(bits)), core, minimum=12)
+@pytest.mark.parametrize("core", CORES)
+def test_on_the_core(core: str) -> None:
+    cases = some_of_all(4, KINDS) + some_of_all(2, KINDS[1:3])
+    check_on_core(network_of(cases), core, minimum=12)
 
 
 @pytest.mark.parametrize(
@@ -192,33 +203,33 @@ def test_what_the_dsp_kernels_cannot_do(change: dict[str, np.ndarray]) -> None:
 
 
 def costs(bits: int, core_name: str, folder: Path) -> list[tuple[int, int]]:
-    """Simulated cycles and table bytes of four layers."""
+    """Simulated cycles and table bytes of three layers; the model is near the count."""
     layers = [
         narrow_conv(0, bits, (64, 64), POINT, (4, 4)),
-        narrow_conv(2, bits, (64, 64), SAME, (3, 3)),
-        narrow_conv(0, bits, (16, 16), SAME, (4, 4)),
-        narrow_linear(0, bits, 1, (640, 64), "random"),
+        narrow_conv(2, bits, (64, 16), SAME, (6, 6)),
+        narrow_linear(0, bits, 1, (320, 32), "random"),
     ]
     graph, core = network_of(layers), core_named(core_name).core
-    folder.mkdir()
-    chosen = choose_kernels(graph, Target(core=core.name, features=core.features))
+    chosen = choose_kernels(graph, target_of(core_name))
     plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in chosen})
+    folder.mkdir()
     write_files(folder, render(network_view(graph, chosen, plan, 0, "")))
     try:
         profile = profile_target(program_of(folder, graph), core)
     except MissingToolError as error:
         pytest.skip(str(error))
-    for layer, cost in zip(chosen, profile.layers, strict=True):
+    found = list(zip(chosen, profile.layers, strict=True))
+    for layer, cost in found:
         assert layer.kernel.cycles == pytest.approx(cost.cycles, rel=0.1)
-    found = zip(chosen, profile.layers, strict=True)
     return [(cost.cycles, layer.kernel.table_bytes) for layer, cost in found]
 
 
 @pytest.mark.slow
-def test_what_they_cost_on_the_cortex_m4(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("core", "most"), [("cortex-m4", 1.2), ("cortex-m0plus", 1.06)])
+def test_what_they_cost(core: str, most: float, tmp_path: Path) -> None:
     """Hardly more cycles than int8, hardly more flash than the weights' share."""
-    whole, *narrow = (costs(bits, "cortex-m4", tmp_path / str(bits)) for bits in (8, 4, 2))
-    for share, found in zip((0.55, 0.34), narrow, strict=True):
+    whole, *narrow = (costs(bits, core, tmp_path / str(bits)) for bits in (8, 4, 2))
+    for share, found in zip((0.565, 0.35), narrow, strict=True):
         for (cycles, table_bytes), (own_cycles, own_bytes) in zip(whole, found, strict=True):
-            assert own_cycles <= 1.15 * cycles
+            assert own_cycles <= most * cycles
             assert own_bytes <= share * table_bytes
