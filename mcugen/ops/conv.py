@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import conv_dsp, conv_mve, depthwise_dsp, dsp, mve, packed, winograd_dsp
+from mcugen.ops import (
+    conv_dsp,
+    conv_mve,
+    depthwise_dsp,
+    dsp,
+    mve,
+    packed,
+    sparse,
+    sparse_dsp,
+    winograd_dsp,
+)
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -275,6 +285,9 @@ class ConvS8(IntOp):
             if self.depthwise:
                 found += depthwise_dsp.depthwise_kernels(self, inputs, output)
             found += winograd_dsp.winograd_kernels(self, inputs, output)
+            if sparse.has_zeros(self.weight):
+                own = sparse_dsp.conv_kernels(self, inputs, output)
+                found += sparse.that_pay(own, found, target)
         if is_scalar(target):
             found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]
             fast = depthwise_pair_kernels if self.depthwise else conv_pair_kernels

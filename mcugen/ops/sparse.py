@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights that are mostly zero, as entries of the others: layouts in docs/SPARSE.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.fixed_point import IntArray
+from mcugen.ops.base import Kernel, Overlap, Target
+from mcugen.ops.overlap import forward_distance
+from mcugen.ops.window import AxisWindows, Window
+
+MAX_DELTA = 255  # that one byte holds
+MAX_LENGTH = 2**16 - 1  # bytes of one row
+STRIP = 4  # output pixels of one row that are computed at once
+LEAST_ZEROS = 0.1  # as a share; with fewer, no kernel that skips them can win
+
+
+def has_zeros(weight: NDArray[np.int8]) -> bool:
+    """There are enough zeros to try."""
+    return zero_share(weight) >= LEAST_ZEROS
+
+
+def zero_share(weight: NDArray[np.int8]) -> float:
+    """How many of the weights are zero, 0 to 1."""
+    return 1.0 - np.count_nonzero(weight) / max(weight.size, 1)
+
+
+def that_pay(kernels: Sequence[Kernel], others: Sequence[Kernel], target: Target) -> list[Kernel]:
+    """Those kernels that skip zeros and are faster for it than all others, of any size.
+
+    Where flash is all that counts, those that save some of it as well.
+    """
+    fastest = min(kernel.cycles for kernel in others)
+    least = min(kernel.table_bytes for kernel in others)
+    saving = target.optimize == "size"
+    return [k for k in kernels if k.cycles < fastest or (saving and k.table_bytes < least)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Entries:
+    """The rows of a layer, one after the other.
+
+    stream: uint8, of every row the bytes of its entries (two bytes, the lower first) and then the
+    entries, a delta and weights each; at last two bytes of zero. counts: int64 [rows], the entries.
+    """
+
+    stream: NDArray[np.uint8]
+    counts: IntArray
+
+    @property
+    def total(self) -> int:
+        """Entries of all rows."""
+        return int(self.counts.sum())
+
+
+def encode(values: NDArray[np.uint8], offsets: IntArray) -> Entries | None:
+    """The rows as entries; None where one of them is too long.
+
+    values: uint8 [rows, places, bytes], of which those that are all zero are left out; offsets:
+    int64 [places], where the activations of a place are, ascending. A delta leads from the entry
+    before, at first from 0. Where it is too large, entries without weights lie between, and a row
+    without weights has one entry.
+    """
+    parts, counts = [], []
+    for row, places in enumerate(np.any(values, axis=2)):
+        chosen = np.flatnonzero(places)
+        if not chosen.size:
+            chosen = np.array([0])
+        steps = np.diff(offsets[chosen], prepend=0)
+        fillers = np.maximum(-(-steps // MAX_DELTA) - 1, 0)
+        ends = np.cumsum(fillers + 1)
+        part = np.zeros((int(ends[-1]), 1 + values.shape[2]), np.uint8)
+        part[:, 0] = MAX_DELTA
+        part[ends - 1, 0] = steps - MAX_DELTA * fillers
+        part[ends - 1, 1:] = values[row, chosen]
+        parts.append(part.ravel())
+        counts.append(len(part))
+    lengths = [part.size for part in parts]
+    if max(lengths) > MAX_LENGTH:
+        return None
+    heads = [np.array([size % 256, size // 256], np.uint8) for size in (*lengths, 0)]
+    rows = [piece for pair in zip(heads, parts, strict=False) for piece in pair]
+    return Entries(stream=np.concatenate([*rows, heads[-1]]), counts=np.array(counts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Columns:
+    """Which columns of the input a strip of output pixels reads, in the order of the kernels.
+
+    A column serves each tap that any of the pixels reads it by. Those of one tap, pixel after
+    pixel, lie side by side: columns that are a whole stride apart follow each other.
+    offsets: int64 [span], from the first pixel's window on; first: int64 [kernel_w], where each
+    tap's columns begin.
+    """
+
+    offsets: IntArray
+    first: IntArray
+
+    @property
+    def span(self) -> int:
+        """How many columns there are."""
+        return len(self.offsets)
+
+    @classmethod
+    def of(cls, window: Window) -> Columns:
+        """The columns of a window."""
+        stride = window.stride[1]
+        taps = np.arange(window.kernel[1]) * window.dilation[1]
+        offsets: list[int] = []
+        first = np.zeros(len(taps), np.int64)
+        for rest in np.unique(taps % stride).tolist():
+            own = taps % stride == rest
+            first[own] = len(offsets) + taps[own] // stride
+            last = int(taps[own].max()) // stride + STRIP
+            offsets += range(rest, rest + last * stride, stride)
+        return cls(offsets=np.array(offsets, np.int64), first=first)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiles:
+    """Output pixels in the order of the kernels: strips of a row, one or two at a time."""
+
+    out_h: int
+    out_w: int
+    strips: int  # computed at once
+
+    @property
+    def count(self) -> int:
+        """How many steps it takes."""
+        return -(-self.out_h * -(-self.out_w // STRIP) // self.strips)
+
+    @property
+    def ragged(self) -> bool:
+        """Some step has less than all of its pixels."""
+        return self.out_w % STRIP > 0 or self.out_h * self.out_w % (STRIP * self.strips) > 0
+
+    def ends(self) -> IntArray:
+        """The pixel after the last of every step, in row-major order: int64 [count]."""
+        per_row = -(-self.out_w // STRIP)
+        strip = np.arange(1, self.out_h * per_row + 1)
+        ends = np.where(
+            strip % per_row == 0,
+            strip // per_row * self.out_w,
+            strip // per_row * self.out_w + strip % per_row * STRIP,
+        )
+        return np.append(ends[self.strips - 1 :: self.strips], ends[-1:])[: self.count]
+
+    def overlap(self, rows: AxisWindows, cols: AxisWindows, channels: tuple[int, int]) -> Overlap:
+        """The overlap of a kernel that copies a step's windows before it writes its outputs."""
+        in_ch, out_ch = channels
+        tops = np.clip(rows.starts(), 0, rows.in_len)
+        lefts = np.clip(cols.starts(), 0, cols.in_len)
+        reads = ((tops[:, None] * cols.in_len + lefts) * in_ch).ravel()
+        ends = self.ends()
+        later = np.minimum.reduceat(reads, ends[:-1]) if len(ends) > 1 else np.zeros(0, np.int64)
+        firsts = np.append(later, rows.in_len * cols.in_len * in_ch)
+        return Overlap(operand=0, distance=forward_distance(ends * out_ch, firsts))

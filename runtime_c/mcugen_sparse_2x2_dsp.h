@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_sparse_2x2_dsp.h
+ * @brief Convolution by blocks of two outputs times two channels, mostly zero, with SMLAD.
+ *
+ * Four pixels at a time. A word of activations holds two neighbouring channels' values of one pixel;
+ * two outputs share a word of weights as mcugen_dsp.h has it: first + 256 * second.
+ */
+#ifndef MCUGEN_SPARSE_2X2_DSP_H_INCLUDED
+#define MCUGEN_SPARSE_2X2_DSP_H_INCLUDED
+
+#include "mcugen_sparse_dsp.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef mcugen_sparse_dsp_params_t mcugen_sparse_2x2_conv_s8_dsp_params_t;
+
+#if defined(__ARM_FEATURE_DSP)
+
+/* Four channels in `x` as pairs (0, 1) in r12 and (2, 3) in `x`. */
+#define MCUGEN_SPARSE_NEIGHBOURS(x)                                                                \
+    "sxtb16 lr, " x "\n"                                                                           \
+    "sxtb16 " x ", " x ", ror #8\n"                                                                \
+    "pkhbt r12, lr, " x ", lsl #16\n"                                                              \
+    "pkhtb " x ", " x ", lr, asr #16\n"
+
+/** Whole fours of channels of one pixel as pairs of neighbours, `step` bytes apart. */
+static MCUGEN_NAKED void mcugen_sparse_lay_neighbours(const int8_t *values MCUGEN_UNUSED,
+                                                      int32_t len MCUGEN_UNUSED,
+                                                      uint32_t *words MCUGEN_UNUSED,
+                                                      int32_t step MCUGEN_UNUSED)
+{
+    __asm__ volatile(MCUGEN_SPARSE_LAY_ALL(MCUGEN_SPARSE_NEIGHBOURS)::: "memory");
+}
+
+/* One block of two outputs; 56 bytes. */
+#define MCUGEN_SPARSE_2X2                                                                          \
+    "ldrb.w r3, [r0], #5\n"                                                                        \
+    "ldr.w r2, [r0, #-4]\n"                                                                        \
+    "add.w r1, r1, r3, lsl #2\n"                                                                   \
+    "ldrd r12, lr, [r1]\n"                                                                         \
+    "sxtb16.w r3, r2\n"                                                                            \
+    "smlad r8, r2, r12, r8\n"                                                                      \
+    "smlad r9, r2, lr, r9\n"                                                                       \
+    "smlad r4, r3, r12, r4\n"                                                                      \
+    "smlad r5, r3, lr, r5\n"                                                                       \
+    "ldrd r12, lr, [r1, #8]\n"                                                                     \
+    "smlad r10, r2, r12, r10\n"                                                                    \
+    "smlad r11, r2, lr, r11\n"                                                                     \
+    "smlad r6, r3, r12, r6\n"                                                                      \
+    "smlad r7, r3, lr, r7\n"
+
+/** All channels of one strip by blocks of two outputs. */
+static MCUGEN_NAKED void mcugen_sparse_rows_2x2(const mcugen_sparse_dsp_job_t *job MCUGEN_UNUSED)
+{
+    /* clang-format off */
+    __asm__ volatile(
+        MCUGEN_SPARSE_BEGIN
+        "0:\n"
+        "ldr r12, [sp, #12]\n"
+        "ldr r4, [r12]\n"
+        "ldr r8, [r12, #8]\n"
+        "ldr r1, [sp, #4]\n"
+        "add r2, r0, r3\n"
+        "str r2, [sp, #0]\n"
+        "asr r4, r4, #8\n"
+        "bic r8, r8, #255\n"
+        "add r8, r8, r4\n"
+        "mov r5, r4\n"
+        "mov r6, r4\n"
+        "mov r7, r4\n"
+        "mov r9, r8\n"
+        "mov r10, r8\n"
+        "mov r11, r8\n"
+        "and r3, r3, #3\n"  /* blocks in the first round, as 5 * blocks tells; 0 for all */
+        "tbb [pc, r3]\n"
+        ".byte 2, 86, 58, 30\n"
+        "2:\n"
+        ".rept 4\n" MCUGEN_SPARSE_2X2 ".endr\n"
+        "ldr r3, [sp, #0]\n"
+        "cmp r0, r3\n"
+        "bne.w 2b\n"
+
+        "ldr r12, [sp, #12]\n"
+        "ldr r3, [sp, #8]\n"
+        "ldrb r2, [r12], #4\n"
+        "ldr r1, [r12], #4\n"
+        "sub r8, r8, r4\n"
+        "sub r9, r9, r5\n"
+        "sub r10, r10, r6\n"
+        "sub r11, r11, r7\n"
+        "lsl lr, r3, r2\n"
+        MCUGEN_SPARSE_SCALE("r4", "r2", "lr")
+        MCUGEN_SPARSE_SCALE("r5", "r2", "lr")
+        MCUGEN_SPARSE_SCALE("r6", "r2", "lr")
+        MCUGEN_SPARSE_SCALE("r7", "r2", "lr")
+        "ldrb r2, [r12], #4\n"
+        "ldr r1, [r12], #4\n"
+        "str r12, [sp, #12]\n"
+        "adds r2, #8\n"
+        "lsl lr, r3, r2\n"
+        MCUGEN_SPARSE_SCALE("r8", "r2", "lr")
+        MCUGEN_SPARSE_SCALE("r9", "r2", "lr")
+        MCUGEN_SPARSE_SCALE("r10", "r2", "lr")
+        MCUGEN_SPARSE_SCALE("r11", "r2", "lr")
+        "ldr r1, [sp, #16]\n"
+        "ldr r2, [sp, #24]\n"
+        "bfi r4, r8, #8, #8\n"
+        "bfi r5, r9, #8, #8\n"
+        "bfi r6, r10, #8, #8\n"
+        "bfi r7, r11, #8, #8\n"
+        "add r12, r1, r2, lsl #1\n"
+        "strh r5, [r1, r2]\n"
+        "strh.w r6, [r12]\n"
+        "strh.w r7, [r12, r2]\n"
+        "strh r4, [r1], #2\n"
+        "str r1, [sp, #16]\n"
+        MCUGEN_SPARSE_END
+        ::: "memory");
+    /* clang-format on */
+}
+
+#else /* the same in C, to the bit */
+
+static inline void mcugen_sparse_lay_neighbours(const int8_t *values, int32_t len, uint32_t *words,
+                                                int32_t step)
+{
+    for (int32_t i = 0; i < len; i += 2) {
+        words[(i / 2) * (step / 4)] = mcugen_sparse_pair(values[i], values[i + 1]);
+    }
+}
+
+static inline void mcugen_sparse_rows_2x2(const mcugen_sparse_dsp_job_t *job)
+{
+    const uint8_t *entry = job->entries;
+
+    for (int32_t channel = 0; channel < job->stride; channel += 2) {
+        const uint8_t *end = &entry[2u + mcugen_sparse_length(entry)];
+        const uint32_t *words = job->words;
+        int32_t acc[2][MCUGEN_SPARSE_STRIP];
+        mcugen_sparse_start(job, channel, acc[0], MCUGEN_SPARSE_STRIP);
+        mcugen_sparse_start(job, channel + 1, acc[1], MCUGEN_SPARSE_STRIP);
+        for (entry = &entry[2]; entry != end; entry = &entry[5]) {
+            words = &words[entry[0]];
+            for (int32_t i = 0; i < (2 * MCUGEN_SPARSE_STRIP); i++) {
+                const int32_t tap = i % 2;
+                const int32_t x = mcugen_dsp_half(words[i / 2], tap);
+                const int32_t both =
+                    (int32_t)(int16_t)(uint16_t)((uint32_t)entry[1 + (2 * tap)] |
+                                                 ((uint32_t)entry[2 + (2 * tap)] << 8));
+                const int32_t first = mcugen_dsp_first(both);
+                acc[0][i / 2] += first * x;
+                acc[1][i / 2] += ((both - first) / 256) * x;
+            }
+        }
+        mcugen_sparse_finish(job, 0, channel, acc[0]);
+        mcugen_sparse_finish(job, 0, channel + 1, acc[1]);
+    }
+}
+
+#endif
+
+/** All words of one strip of blocks of two; four channels more than there are may be laid. */
+static inline void mcugen_sparse_lay_2x2(const mcugen_sparse_dsp_params_t *p, const int8_t *input,
+                                         const int8_t *padding, const mcugen_sparse_strip_t *strip,
+                                         uint32_t *words)
+{
+    const int32_t whole = p->in_ch & ~3;
+
+    for (int32_t row = 0; row < p->kernel_h; row++) {
+        for (int32_t column = 0; column < p->span; column++) {
+            const int8_t *source = mcugen_sparse_source(p, input, padding, strip, row, column);
+            uint32_t *target = &words[(row * p->units * p->span) + column];
+            mcugen_sparse_lay_neighbours(source, whole, target, 4 * p->span);
+            if (whole < p->in_ch) {
+                int8_t four[4];
+                mcugen_sparse_rest(&source[whole], p->in_ch - whole, four);
+                mcugen_sparse_lay_neighbours(four, 4, &target[(whole / 2) * p->span], 4 * p->span);
+            }
+        }
+    }
+}
+
+/**
+ * Convolution by blocks of two outputs times two channels; out_ch is even.
+ *
+ * @param[in]  p       Geometry, weights and requantization. An entry is a delta in words, and for
+ *                     each of two channels first + 256 * second, where these are the weights of two
+ *                     outputs.
+ * @param[in]  input   int8 [in_h, in_w, in_ch].
+ * @param[out] output  int8 [out_h, out_w, out_ch]; may overlap the input as far as the windows of
+ *                     a strip are read before its outputs are written.
+ * @param[out] scratch 4 * kernel_h * units * span bytes, in_ch of them up to the next multiple of
+ *                     4, and 4 * out_ch where not all strips are whole; aligned to 4.
+ */
+static MCUGEN_NOINLINE MCUGEN_UNUSED void
+mcugen_sparse_2x2_conv_s8_dsp(const mcugen_sparse_2x2_conv_s8_dsp_params_t *p, const int8_t *input,
+                              int8_t *output, int8_t *scratch)
+{
+    uint32_t *words = (uint32_t *)(void *)scratch;
+    int8_t *padding = &scratch[4 * p->kernel_h * p->units * p->span];
+    int8_t *aside = &padding[mcugen_sparse_padding_len(p)];
+    mcugen_sparse_dsp_job_t job = mcugen_sparse_job(p, words);
+    mcugen_sparse_strip_t strip = mcugen_sparse_first(p);
+
+    mcugen_dsp_fill(padding, p->pad_value, mcugen_sparse_padding_len(p));
+    for (int32_t left = mcugen_sparse_strips(p); left > 0; left--) {
+        mcugen_sparse_lay_2x2(p, input, padding, &strip, words);
+        job.output[0] = mcugen_sparse_target(p, &strip, output, aside);
+        mcugen_sparse_rows_2x2(&job);
+        mcugen_sparse_settle(p, &strip, output, aside);
+        mcugen_sparse_step(p, &strip);
+    }
+    mcugen_dsp_clamp(output, p->out_h * p->out_w * p->out_ch, p->low, p->high);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_SPARSE_2X2_DSP_H_INCLUDED */

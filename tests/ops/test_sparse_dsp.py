@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers that are mostly zero on the DSP extension: bits, tails, overlap, cost, choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcugen.boards import core_named
+from mcugen.emit.render import render
+from mcugen.emit.view import network_view
+from mcugen.emit.write import write_files
+from mcugen.errors import MissingToolError
+from mcugen.fixed_point import requantize_for
+from mcugen.ops.base import Target
+from mcugen.ops.conv import ConvS8
+from mcugen.ops.window import Window
+from mcugen.plan.arena import plan_arena
+from mcugen.plan.choose import choose_kernels
+from mcugen.simulate.profile import profile_target
+from mcugen.simulate.program import program_of
+from tests.ops.harness import check_op
+from tests.ops.on_core import Case, check_on_core, network_of
+from tests.ops.sparse_ops import MASKS, sparse_conv
+
+DSP = Target(core="cortex-m4", features=frozenset({"dsp"}))
+VARIANTS = ("sparse", "sparse_2x2", "sparse_1x4")
+SAME = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Case:
+    """Small images with tails everywhere."""
+    variant = draw(st.sampled_from(VARIANTS))
+    size = st.integers(1, 3)
+    kernel = (draw(size), draw(size))
+    dilation = (draw(st.integers(1, 2)), 1 if variant == "sparse_1x4" else draw(st.integers(1, 2)))
+    stride = (draw(size), 1 if variant == "sparse_1x4" else draw(size))
+    if variant == "sparse_1x4":
+        kernel = (kernel[0], draw(st.sampled_from([1, 3, 5])))
+    pads = tuple(draw(st.integers(0, k + 1)) for k in (*kernel, *kernel))
+    window = Window(kernel=kernel, stride=stride, dilation=dilation, pads=pads)  # type: ignore[arg-type]
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    h, w = (draw(st.integers(span, span + 9)) for span in spans)
+    in_ch, outs = draw(st.integers(1, 19)), draw(st.integers(1, 5))
+    out_ch = 2 * outs if variant == "sparse_2x2" else outs
+    mask, seed = draw(st.sampled_from(MASKS)), draw(st.integers(0, 99))
+    op = sparse_conv(seed, (in_ch, out_ch), window, mask, variant)
+    return op, ((h, w, in_ch),), (*window.output_size((h, w)), out_ch)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(convolutions())
+def test_any_convolution(case: Case) -> None:
+    check_op(*case, target=DSP, minimum=16)
+
+
+def target_cases() -> list[Case]:
+    """Each path of the assembly: entries in a round, channels, strips, borders, strides."""
+    cases: list[Case] = []
+    windows = (
+        Window(kernel=(1, 1)),
+        SAME,
+        Window(kernel=(3, 3), stride=(2, 2), pads=(1, 1, 1, 1)),
+        Window(kernel=(1, 5), pads=(0, 0, 1, 4)),
+        Window(kernel=(2, 2), dilation=(2, 2), stride=(1, 3)),
+    )
+    for seed, window in enumerate(windows):
+        for variant in VARIANTS:
+            for mask, in_ch, out_ch in (("random", 23, 4), ("blocks", 44, 2))[: 2 - seed % 2]:
+                op = sparse_conv(seed, (in_ch, out_ch), window, mask, variant)
+                cases.append((op, ((6, 9, in_ch),), (*window.output_size((6, 9)), out_ch)))
+    return cases
+
+
+@pytest.mark.slow
+def test_the_assembly_does_what_the_c_does() -> None:
+    check_on_core(network_of(target_cases()), "cortex-m4", minimum=12)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"groups": 2},
+        {"bias": np.zeros((3, 5, 4), np.int64)},
+        {"bias": np.full(4, 2**23)},
+        {"requantize": requantize_for(np.full(4, 0.6), 0, -128, 127, "single")},
+    ],
+)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_is_left_to_other_kernels(change: dict[str, Any], variant: str) -> None:
+    op = sparse_conv(0, (8, 4), Window(kernel=(1, 1)), "random", variant)
+    assert len(op.implementations(((3, 5, 8),), (3, 5, 4), DSP)) == 1
+    assert replace(op, **change).implementations(((3, 5, 8),), (3, 5, 4), DSP) == ()
+
+
+def test_sums_of_two_pixels_stay_apart() -> None:
+    """The lower one has 23 bits: single weights are left out where it could reach 2^22."""
+    op = sparse_conv(0, (300, 2), Window(kernel=(1, 1)), "dense", "sparse")
+    op = replace(op, weight=np.full((2, 1, 1, 300), 109, np.int8), bias=np.zeros(2, np.int64))
+    assert 300 * 109 * 128 < 2**22 < 300 * 110 * 128
+    assert len(op.implementations(((1, 8, 300),), (1, 8, 2), DSP)) == 1
+    check_op(op, ((1, 8, 300),), (1, 8, 2), target=DSP, minimum=16)
+    op = replace(op, weight=np.full((2, 1, 1, 300), 110, np.int8))
+    assert op.implementations(((1, 8, 300),), (1, 8, 2), DSP) == ()
+
+
+def plain(op: ConvS8) -> ConvS8:
+    """The same convolution, free to choose."""
+    names = ("weight", "bias", "requantize", "window", "groups", "pad_value")
+    return ConvS8(**{name: getattr(op, name) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("mask", "chosen"),
+    [("dense", "dsp_4x2"), ("blocks", "sparse_2x2"), ("random", "sparse")],
+)
+def test_the_cheapest_kernel_is_chosen(mask: str, chosen: str) -> None:
+    op = plain(sparse_conv(0, (64, 32), Window(kernel=(1, 1)), mask, ""))
+    graph = network_of([(op, ((8, 8, 64),), (8, 8, 32))])
+    (layer,) = choose_kernels(graph, DSP)
+    assert layer.kernel.variant == chosen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_model_is_near_the_count(variant: str, tmp_path: Path) -> None:
+    core = core_named("cortex-m4").core
+    cases: list[Case] = [
+        (
+            sparse_conv(2 * k, (in_ch, out_ch), window, mask, variant),
+            ((7, 9, in_ch),),
+            (7, 9, out_ch),
+        )
+        for k, (in_ch, out_ch, window, mask) in enumerate(
+            [
+                (64, 32, Window(kernel=(1, 1)), "random"),
+                (32, 16, SAME, "blocks"),
+                (16, 24, SAME, "random"),
+                (72, 8, Window(kernel=(1, 1)), "blocks"),
+            ]
+        )
+    ]
+    graph = network_of(cases)
+    layers = choose_kernels(graph, Target(core=core.name, features=core.features))
+    plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
+    write_files(tmp_path, render(network_view(graph, layers, plan, 0, "")))
+    try:
+        profile = profile_target(program_of(tmp_path, graph), core)
+    except MissingToolError as error:
+        pytest.skip(str(error))
+    model = [layer.kernel.cycles for layer in layers]
+    np.testing.assert_allclose(model, [cost.cycles for cost in profile.layers], rtol=0.05)
