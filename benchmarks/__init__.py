@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What networks cost on simulated cores; `python -m benchmarks --help`."""
