@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from mcugen.boards import Core
-from mcugen.errors import MismatchError, MissingToolError
+from mcugen.errors import MismatchError, MissingToolError, OptionError
 
 ENGINE_VARIABLE = "MCUGEN_ENGINE"
 ENGINES = ("qemu", "unicorn")
@@ -50,6 +50,7 @@ def engine_for(core: Core) -> Engine:
     The environment variable MCUGEN_ENGINE, "qemu" or "unicorn", leaves no choice.
 
     Raises:
+        OptionError: MCUGEN_ENGINE is something else.
         MissingToolError: None is installed, or the chosen one cannot run this core.
     """
     # Late imports: both modules need this one.
@@ -59,7 +60,7 @@ def engine_for(core: Core) -> Engine:
     chosen = os.environ.get(ENGINE_VARIABLE, "")
     if chosen and chosen not in ENGINES:
         msg = f"{ENGINE_VARIABLE} is {chosen!r}; expected one of {', '.join(ENGINES)}"
-        raise MissingToolError(msg)
+        raise OptionError(msg)
     if chosen != "unicorn" and QemuEngine.can_run(core):
         return QemuEngine(core)
     if chosen != "qemu" and UnicornEngine.can_run(core):

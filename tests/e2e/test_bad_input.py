@@ -496,6 +496,15 @@ def test_no_simulator_is_a_warning_and_no_silence(
     assert "no simulator for cortex-m4" in refused("profile", out)
 
 
+def test_an_unknown_engine_is_no_missing_one(
+    net_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCUGEN_ENGINE", "qmeu")
+    message = refused("build", net_file, "--board", "cortex-m4", "--out", tmp_path / "out")
+    assert "MCUGEN_ENGINE is 'qmeu'; expected one of qemu, unicorn" in message
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.usefixtures("no_packages")
 @pytest.mark.parametrize("command", ["false", "no-such-command", "'"])
 def test_compiler_of_the_environment_that_fails(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mcugen.boards import Core, core_named
-from mcugen.errors import MismatchError, MissingToolError, ToolchainError
+from mcugen.errors import MismatchError, MissingToolError, OptionError, ToolchainError
 from mcugen.simulate import engine as engines
 from mcugen.simulate.engine import Engine, engine_for
 from mcugen.simulate.firmware import compile_firmware
@@ -180,5 +180,5 @@ def test_without_a_simulator_the_remedy_is_told(
 
 def test_an_unknown_engine_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(engines.ENGINE_VARIABLE, "spike")
-    with pytest.raises(MissingToolError, match="MCUGEN_ENGINE is 'spike'; expected one of"):
+    with pytest.raises(OptionError, match="MCUGEN_ENGINE is 'spike'; expected one of"):
         engine_for(core_named("cortex-m4").core)
