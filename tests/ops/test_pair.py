@@ -137,12 +137,22 @@ def test_biases_that_depend_on_the_place(bias: str) -> None:
         {"bias": np.array([2**29, 0, 0, 0])},
         {"requantize": requantize_for(np.full(4, 0.01), 0, -128, 127, "double")},
         {"requantize": requantize_for(np.full(4, 0.6), 0, -128, 127, "single")},
-        {"requantize": requantize_for(np.full(4, 2.0**-24), 0, -128, 127, "single")},
+        {
+            "bias": np.full(4, 2**28),
+            "requantize": requantize_for(np.full(4, 2.0**-24), 0, -128, 127, "single"),
+        },
     ],
 )
 def test_what_is_left_to_the_portable_kernel(change: dict[str, Any]) -> None:
     op = conv(np.random.default_rng(0), (4, 1, 2, 4), Window(kernel=(1, 2)))
     assert replace(op, **change).implementations(((3, 5, 4),), (3, 4, 4), M0PLUS) == ()
+
+
+def test_channels_that_round_to_a_constant() -> None:
+    op = conv(np.random.default_rng(0), (4, 1, 2, 4), Window(kernel=(1, 2)))
+    scales = np.array([2.0**-24, 0.01, 2.0**-40, 0.002])
+    faint = replace(op, requantize=requantize_for(scales, 4, -128, 127, "single"))
+    check_op(faint, ((3, 5, 4),), (3, 4, 4), target=M0PLUS, minimum=20)
 
 
 def test_a_constant_channel_of_zero_scale() -> None:
