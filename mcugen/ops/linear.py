@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import dsp, linear_dsp, linear_mve, linear_scalar, mve, packed
+from mcugen.ops import (
+    dsp,
+    linear_dsp,
+    linear_mve,
+    linear_scalar,
+    mve,
+    packed,
+    sparse,
+    sparse_linear_dsp,
+)
 from mcugen.ops.base import (
     NO_CLAMP,
     Clamp,
@@ -186,6 +195,9 @@ class LinearS8(IntOp):
             found += linear_mve.linear_kernels(self, output)
         if dsp.serves(target, self.requantize):
             found += linear_dsp.linear_kernels(self, output)
+            if sparse.has_zeros(self.weight):
+                own = sparse_linear_dsp.linear_kernels(self, output)
+                found += sparse.that_pay(own, found, target)
         if is_scalar(target):
             found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]
             found += linear_scalar.linear_kernels(self, inputs, output, target)

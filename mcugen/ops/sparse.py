@@ -58,6 +58,19 @@ class Entries:
         return int(self.counts.sum())
 
 
+def walk(offsets: IntArray) -> tuple[IntArray, IntArray]:
+    """Steps from 0 to each of the ascending offsets, and at which step each one is reached.
+
+    Where it is too far for one step, there are steps of `MAX_DELTA` before it.
+    """
+    distances = np.diff(offsets, prepend=0)
+    more = np.maximum(-(-distances // MAX_DELTA) - 1, 0)
+    last = np.cumsum(more + 1) - 1
+    deltas = np.full(int(last[-1]) + 1, MAX_DELTA, np.int64)
+    deltas[last] = distances - MAX_DELTA * more
+    return deltas, last
+
+
 def encode(values: NDArray[np.uint8], offsets: IntArray) -> Entries | None:
     """The rows as entries; None where one of them is too long.
 
@@ -71,13 +84,10 @@ def encode(values: NDArray[np.uint8], offsets: IntArray) -> Entries | None:
         chosen = np.flatnonzero(places)
         if not chosen.size:
             chosen = np.array([0])
-        steps = np.diff(offsets[chosen], prepend=0)
-        fillers = np.maximum(-(-steps // MAX_DELTA) - 1, 0)
-        ends = np.cumsum(fillers + 1)
-        part = np.zeros((int(ends[-1]), 1 + values.shape[2]), np.uint8)
-        part[:, 0] = MAX_DELTA
-        part[ends - 1, 0] = steps - MAX_DELTA * fillers
-        part[ends - 1, 1:] = values[row, chosen]
+        deltas, last = walk(offsets[chosen])
+        part = np.zeros((len(deltas), 1 + values.shape[2]), np.uint8)
+        part[:, 0] = deltas
+        part[last, 1:] = values[row, chosen]
         parts.append(part.ravel())
         counts.append(len(part))
     lengths = [part.size for part in parts]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugen.fixed_point import IntArray
+from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall
 from mcugen.ops.dsp import MIXED, accumulator_bound, clamp_fields, high_word_scale
@@ -79,9 +79,9 @@ def _kernel(form: Form, op: ConvS8, image: Image, output: Image) -> Kernel | Non
         return None
     if output[2] % form.outs:
         return None
-    meta = _meta(form, op)
+    scale = scale_words(op.weight, op.bias, op.requantize, form.factor)
     entries = encode(*_places(form, op.weight, columns))
-    if meta is None or entries is None:
+    if scale is None or entries is None:
         return None
     window = op.window
     if window.kernel == (1, 1) and window.stride == (1, 1) and not any(window.pads):
@@ -111,7 +111,7 @@ def _kernel(form: Form, op: ConvS8, image: Image, output: Image) -> Kernel | Non
             ("scale", "scale"),
             *clamp_fields(op.requantize),
         ),
-        tables=_tables(form, columns, entries, meta),
+        tables=_tables(form, columns, entries, scale),
         scratch_bytes=4 * words + _aligned(image[2]) + aside,
     )
     rows, cols = (window.along(axis, image[axis]) for axis in (0, 1))
@@ -136,28 +136,33 @@ def _aligned(size: int) -> int:
 
 
 def _tables(
-    form: Form, columns: Columns, entries: Entries, meta: NDArray[np.uint32]
+    form: Form, columns: Columns, entries: Entries, scale: NDArray[np.uint32]
 ) -> tuple[ConstTable, ...]:
     weights = f"{form.outs} * {form.ins} weights"
     return (
         ConstTable(
             suffix="entries", values=entries.stream, comment=f"rows [2 length, [delta, {weights}]]"
         ),
-        ConstTable(suffix="scale", values=meta, comment="[ch, 2]"),
+        ConstTable(suffix="scale", values=scale, comment="[ch, 2]"),
         ConstTable(suffix="columns", values=columns.offsets.astype(np.int16), comment="[span]"),
     )
 
 
-def _meta(form: Form, op: ConvS8) -> NDArray[np.uint32] | None:
-    """Of each channel 256 * bias + shift, multiplier; None where the kernel would not be exact."""
-    bound = accumulator_bound(op.weight.reshape(len(op.weight), -1).astype(np.int64), op.bias)
+def scale_words(
+    weight: NDArray[np.int8], bias: IntArray, requantize: Requantize, factor: int
+) -> NDArray[np.uint32] | None:
+    """Of each channel 256 * bias + shift and multiplier: uint32 [out_ch, 2].
+
+    None where that would not be exact for accumulators, or for `factor` times these.
+    """
+    bound = accumulator_bound(weight.reshape(len(weight), -1).astype(np.int64), bias)
     ones = np.ones(len(bound), np.int64)
-    scale = high_word_scale(bound, ones, op.requantize)
-    wide = high_word_scale(bound, form.factor * ones, op.requantize)
-    if scale is None or wide is None or np.abs(op.bias).max(initial=0) >= BIAS_LIMIT:
+    scale = high_word_scale(bound, ones, requantize)
+    wide = high_word_scale(bound, factor * ones, requantize)
+    if scale is None or wide is None or np.abs(bias).max(initial=0) >= BIAS_LIMIT:
         return None
     multiplier, shift = scale
-    packed = np.stack([256 * op.bias + shift, multiplier], axis=1)
+    packed = np.stack([256 * bias + shift, multiplier], axis=1)
     return (packed & 0xFFFFFFFF).astype(np.uint32)
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import requantize_for
 from mcugen.ir.graph import Shape
-from mcugen.ops import sparse_dsp
+from mcugen.ops import sparse_dsp, sparse_linear_dsp
 from mcugen.ops.base import Kernel, Target
 from mcugen.ops.conv import ConvS8
+from mcugen.ops.linear import LinearS8
 from mcugen.ops.window import Window
 
 MASKS = ("random", "blocks", "empty rows", "one", "none", "dense")
@@ -30,6 +31,20 @@ class OneKernelConv(ConvS8):
     ) -> tuple[Kernel, ...]:
         """The one kernel."""
         found = sparse_dsp.conv_kernels(self, inputs, output)
+        return tuple(kernel for kernel in found if kernel.variant == self.variant)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OneKernelLinear(LinearS8):
+    """The same of a fully connected layer."""
+
+    variant: str
+
+    def implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """The one kernel."""
+        found = sparse_linear_dsp.linear_kernels(self, output)
         return tuple(kernel for kernel in found if kernel.variant == self.variant)
 
 
@@ -67,4 +82,15 @@ def sparse_conv(
         groups=1,
         pad_value=int(rng.integers(-128, 128)),
         variant=variant,
+    )
+
+
+def sparse_linear(
+    seed: int, channels: tuple[int, int], mask: str, variant: str = "sparse"
+) -> OneKernelLinear:
+    """A fully connected layer whose outputs spread over int8."""
+    conv = sparse_conv(seed, channels, Window(kernel=(1, 1)), mask, variant)
+    weight = conv.weight[:, 0, 0]
+    return OneKernelLinear(
+        weight=weight, bias=conv.bias, requantize=conv.requantize, variant=variant
     )

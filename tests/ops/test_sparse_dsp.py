@@ -27,7 +27,7 @@ from mcugen.simulate.profile import profile_target
 from mcugen.simulate.program import program_of
 from tests.ops.harness import check_op
 from tests.ops.on_core import Case, check_on_core, network_of
-from tests.ops.sparse_ops import MASKS, sparse_conv
+from tests.ops.sparse_ops import MASKS, sparse_conv, sparse_linear
 
 DSP = Target(core="cortex-m4", features=frozenset({"dsp"}))
 VARIANTS = ("sparse", "sparse_2x2", "sparse_1x4")
@@ -61,6 +61,17 @@ def test_any_convolution(case: Case) -> None:
     check_op(*case, target=DSP, minimum=16)
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.integers(1, 600), st.integers(1, 9), st.integers(1, 3), st.sampled_from(MASKS),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_any_linear_layer(in_ch: int, out_ch: int, rows: int, mask: str, seed: int) -> None:
+    op = sparse_linear(seed, (in_ch, out_ch), mask)
+    lead = () if rows == 1 else (rows,)
+    check_op(op, ((*lead, in_ch),), (*lead, out_ch), target=DSP, minimum=16)
+
+
 def target_cases() -> list[Case]:
     """Each path of the assembly: entries in a round, channels, strips, borders, strides."""
     cases: list[Case] = []
@@ -76,6 +87,8 @@ def target_cases() -> list[Case]:
             for mask, in_ch, out_ch in (("random", 23, 4), ("blocks", 44, 2))[: 2 - seed % 2]:
                 op = sparse_conv(seed, (in_ch, out_ch), window, mask, variant)
                 cases.append((op, ((6, 9, in_ch),), (*window.output_size((6, 9)), out_ch)))
+    for in_ch, mask in ((1, "dense"), (30, "random"), (900, "one"), (77, "none"), (64, "dense")):
+        cases.append((sparse_linear(in_ch, (in_ch, 5), mask), ((in_ch,),), (5,)))
     return cases
 
 
@@ -147,6 +160,8 @@ def test_the_model_is_near_the_count(variant: str, tmp_path: Path) -> None:
             ]
         )
     ]
+    if variant == "sparse":
+        cases += [(sparse_linear(i, (i, 40), "random"), ((i,),), (40,)) for i in (60, 500)]
     graph = network_of(cases)
     layers = choose_kernels(graph, Target(core=core.name, features=core.features))
     plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
