@@ -325,6 +325,11 @@ class IntOp(ABC):
     # the output is the same bytes as operand 0: no code, one buffer
     is_view: ClassVar[bool] = False
 
+    @property
+    def bits_per_weight(self) -> int | None:
+        """How wide the weights are, None where there are none."""
+        return None
+
     @abstractmethod
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """The specification: int64 [N, *shape] operands in int8 range, likewise the output."""

@@ -189,6 +189,11 @@ class ConvS8(IntOp):
         packed.check_width(self.weight, self.weight_bits)
 
     @property
+    def bits_per_weight(self) -> int:
+        """8, 4 or 2."""
+        return self.weight_bits
+
+    @property
     def depthwise(self) -> bool:
         """Each output channel reads the input channel of the same number alone."""
         return _is_depthwise(self.weight.shape, self.groups)

@@ -143,6 +143,11 @@ class LinearS8(IntOp):
         """Raise ValueError where the weights need more bits."""
         packed.check_width(self.weight, self.weight_bits)
 
+    @property
+    def bits_per_weight(self) -> int:
+        """8, 4 or 2."""
+        return self.weight_bits
+
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """Exact: float64 sums stay far below 2^53."""
         return self.requantize(self._products(inputs[0], self.weight) + self.bias)

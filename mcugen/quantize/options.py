@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcugen.errors import OptionError
+from mcugen.quantize.widths import KEPT, WidthOptions
 
 # method -> how its activation ranges are set where `ranges` does not say
 METHODS = {
@@ -67,6 +68,8 @@ class QuantOptions:
     per_tensor: bool = False
     symmetric: bool = False
     power_of_two: bool = False
+    weights: tuple[str, ...] = ()  # see WidthOptions, and so is the next
+    keep_int8: tuple[str, ...] = KEPT
     seed: int = 0  # of what is drawn at random: adaround's batches
 
     def __post_init__(self) -> None:
@@ -76,6 +79,12 @@ class QuantOptions:
             raise OptionError(msg)
         if self.ranges is not None:
             parse_ranges(self.ranges)
+        _ = self.widths
+
+    @property
+    def widths(self) -> WidthOptions:
+        """How wide the weights are. Raises OptionError for widths that are not known."""
+        return WidthOptions(weights=self.weights, keep_int8=self.keep_int8)
 
     @property
     def rule(self) -> RangeRule:
@@ -96,4 +105,6 @@ class QuantOptions:
         words += [flag for flag in flags if getattr(self, flag)]
         if self.bias_correction is not None:
             words.append("bias_correction" if self.bias_correction else "no_bias_correction")
+        if self.weights:
+            words.append(self.widths.text())
         return " ".join(words)

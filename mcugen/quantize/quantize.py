@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mcugen.ir.graph import Graph
 from mcugen.ir.quantization import Quantization
+from mcugen.quantize.bits import layer_bits
 from mcugen.quantize.correct import correct_biases
 from mcugen.quantize.observers import observe_ranges
 from mcugen.quantize.options import QuantOptions
@@ -27,8 +28,10 @@ def quantize(
     """Quantize a float graph after its exact passes.
 
     samples: calibration data, float32 [N, *shape] for each input, stored layout.
-    bits: of the weights, by name of the layer; 8 where it says nothing.
+    bits: of the weights, by name of the layer, 8 where it says nothing; what the options say where
+        it is not given.
     """
+    bits = layer_bits(graph, options.widths) if bits is None else bits
     ranges = observe_ranges(graph, samples, options.rule)
     if options.rule.name == "output":
         tensors = fit_ranges(graph, ranges, all_tensors(graph, samples), options)

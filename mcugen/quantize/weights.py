@@ -17,7 +17,8 @@ from mcugen.quantize.options import QuantOptions
 Scales = NDArray[np.float64]  # [out_ch]
 
 MAX_BIAS = 2**29  # steps; leaves the accumulator's other bits to the products
-SHARES = np.linspace(1.0, 0.5, 51)  # of the largest weight, where a scale is searched
+# of the largest weight, where a scale is searched: the fewer the bits, the more is cut off
+SHARES = {8: np.linspace(1.0, 0.5, 51), 4: np.linspace(1.0, 0.3, 71), 2: np.linspace(1.0, 0.1, 91)}
 
 
 def quantize_weights(
@@ -83,7 +84,7 @@ def mse_scales(
     section 3, by search.
     """
     exact = weight.reshape(len(weight), -1).astype(np.float64)
-    found = np.stack([usable(scales * share, least, options) for share in SHARES])
+    found = np.stack([usable(scales * share, least, options) for share in SHARES[bits]])
     errors = np.stack([np.sum((grid(exact, s[:, None], bits) - exact) ** 2, axis=1) for s in found])
     if options.per_tensor:
         errors = np.repeat(errors.sum(axis=1, keepdims=True), len(scales), axis=1)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import mcugen
 from mcugen.boards import Board
-from mcugen.ir.graph import Graph, QParams
+from mcugen.ir.graph import Graph, Node, QParams
+from mcugen.ops.base import IntOp
 
 if TYPE_CHECKING:
     from mcugen.evaluate import Accuracy
@@ -109,6 +110,10 @@ def _pass(record: PassRecord) -> dict[str, Any]:
     }
 
 
+def _weight_bits(node: Node) -> int | None:
+    return node.op.bits_per_weight if isinstance(node.op, IntOp) else None
+
+
 def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, Any]]:
     graph = compiled.graph
     runs = {name: n for chain in compiled.chains for name, n in chain.runs().items()}
@@ -125,6 +130,7 @@ def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, 
             "input_shapes": [list(shape) for shape in graph.input_shapes(layer.node)],
             "output_shape": list(layer.node.shape),
             "macs": layer.node.op.macs(graph.input_shapes(layer.node), layer.node.shape),
+            "weight_bits": _weight_bits(layer.node),
             "weight_bytes": layer.kernel.table_bytes,
             "kernel": " ".join(dict.fromkeys(call.function for call in layer.calls)),
             "variant": layer.kernel.variant,

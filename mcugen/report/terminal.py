@@ -16,6 +16,7 @@ def build_summary(report: Mapping[str, Any], folder: str) -> str:
         ("layers", str(len(report["layers"]))),
         ("MACs", f"{report['macs']:,}"),
         ("flash", _flash(report)),
+        *(("weights", text) for text in _widths(report["layers"])),
         ("RAM", _share(report["arena_bytes"], report["board_ram_bytes"]) + ", the arena is all"),
         ("RAM", arena_proof_text(report)),
         ("int8 error", _error(report)),
@@ -53,6 +54,21 @@ def _flash(report: Mapping[str, Any]) -> str:
         return f"{report['weight_bytes']:,} bytes of constants; code not measured (no compiler)"
     share = _share(report["flash_bytes"], report["board_flash_bytes"])
     return f"{share}, {report['weight_bytes']:,} of it constants"
+
+
+def _widths(layers: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Which layers have weights of how many bits, where not all have 8."""
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for layer in layers:
+        if layer["weight_bits"] is not None:
+            found.setdefault(layer["weight_bits"], []).append(layer)
+    if not any(bits < 8 for bits in found):
+        return []
+    return [
+        f"int{bits}, {sum(layer['weight_bytes'] for layer in of):,} bytes with biases and scales: "
+        + ", ".join(layer["name"] for layer in of)
+        for bits, of in sorted(found.items())
+    ]
 
 
 def _error(report: Mapping[str, Any]) -> str:

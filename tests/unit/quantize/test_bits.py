@@ -13,7 +13,8 @@ from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph
 from mcugen.ops.conv import Conv
 from mcugen.passes import fold_batchnorm
-from mcugen.quantize.bits import WidthOptions, layer_bits, split_list
+from mcugen.quantize.bits import layer_bits
+from mcugen.quantize.widths import WidthOptions, split_list
 from tests.ops.harness import export
 
 
