@@ -6,10 +6,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcugen.api import BuildResult, CompiledNetwork, build, load
+    from mcugen.api import (
+        BuildResult,
+        CompiledNetwork,
+        Distill,
+        FinetuneResult,
+        TunedNetwork,
+        build,
+        finetune,
+        load,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["BuildResult", "CompiledNetwork", "__version__", "build", "load"]
+__all__ = [
+    "BuildResult",
+    "CompiledNetwork",
+    "Distill",
+    "FinetuneResult",
+    "TunedNetwork",
+    "__version__",
+    "build",
+    "finetune",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,28 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mcugen.build` and `mcugen.load`: the whole tool from Python."""
+"""`mcugen.build`, `mcugen.finetune` and `mcugen.load`: the whole tool from Python."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from mcugen.compiler import BuildResult
 from mcugen.compiler import build as _build
 from mcugen.config import BuildOptions, InputLayout, Optimize, Requant, Samples
 from mcugen.errors import OptionError
+from mcugen.finetuning import FinetuneOptions, FinetuneResult, Loss
+from mcugen.finetuning import finetune as _finetune
 from mcugen.network import CompiledNetwork
 from mcugen.quantize.options import DEFAULT_METHOD, QuantOptions
+from mcugen.source import Model
+from mcugen.train.loop import TrainOptions
+from mcugen.train.objective import Distill
+from mcugen.tuned import TunedNetwork
 
-if TYPE_CHECKING:
-    import torch
-    from torch.export import ExportedProgram
-
-__all__ = ["BuildResult", "CompiledNetwork", "build", "load"]
+__all__ = [
+    "BuildResult",
+    "CompiledNetwork",
+    "Distill",
+    "FinetuneResult",
+    "TunedNetwork",
+    "build",
+    "finetune",
+    "load",
+]
 
 
 def build(
-    model: torch.nn.Module | ExportedProgram | str | Path,
+    model: Model,
     *,
     board: str | Path,
     calibration: Samples | None = None,
@@ -47,7 +58,7 @@ def build(
 ) -> BuildResult:
     """Compile a network to a folder of C and prove that the C equals its integer reference.
 
-    model: a module, an exported program, or the path of a model file.
+    model: a module, an exported program, the path of a model file, or what `finetune` made.
     board: a name of `mcugen boards`, a part number, or the path of a board file.
     calibration: samples [N, ...] in the model's own input shape, as array or .npz/.npy path, one
         for each input; without it ranges come from synthetic inputs, with a warning.
@@ -94,6 +105,78 @@ def build(
         simulate=simulate,
     )
     return _build(model, options)
+
+
+def finetune(
+    model: Model,
+    *,
+    train: Samples | Iterable[Any],
+    evaluation: Samples | tuple[Any, Any] | None = None,
+    calibration: Samples | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    epochs: int = 5,
+    learning_rate: float = 1e-3,
+    batch_size: int = 64,
+    warmup: float = 0.1,
+    gradual: float = 0.0,
+    patience: int = 0,
+    seed: int = 0,
+    loss: Loss = "auto",
+    distill: bool | Distill = False,
+    train_scales: bool = True,
+    quant: QuantOptions | str = DEFAULT_METHOD,
+    name: str | None = None,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    arch: str | None = None,
+    trust_pickle: bool = False,
+    input_layout: InputLayout = "nhwc",
+) -> FinetuneResult:
+    """Train a network for the rounding that its C will have; see docs/TRAINING.md.
+
+    model: as for `build`; what was tuned before goes on with its own quantization.
+    train: arrays as for `evaluation`, labels not needed with `distill` or loss="reconstruct"; or a
+        DataLoader, or anything with a length that iterates over batches (x, y), in the model's own
+        axis order.
+    evaluation: samples and labels that pick the best epoch; without them the last one is kept.
+    calibration: sets the ranges to begin with; by default 256 of the training samples.
+    out: the file to write, for `build`; None for none.
+    resume: go on from the checkpoint beside `out`, if there is one, to the same bits.
+    loss: "auto" (cross entropy for class indices, mean square error for real targets),
+        "reconstruct" (the output shall be the input), or a function of the outputs (one tensor, or
+        a tuple of several, in the model's axis order) and the targets.
+    distill: learn from the float network as well; a `Distill` says how.
+    quant: what training begins with, as for `build`.
+
+    Raises McugenError for everything that the caller can mend; TrainingError where the loss is no
+    number any more, with the best state so far in `out`.
+    """
+    options = FinetuneOptions(
+        train=train,
+        evaluation=evaluation,
+        calibration=calibration,
+        out=None if out is None else Path(out),
+        resume=resume,
+        name=name,
+        input_shapes=None if input_shapes is None else _shapes(input_shapes),
+        arch=arch,
+        trust_pickle=trust_pickle,
+        input_layout=input_layout,
+        quant=QuantOptions(method=quant) if isinstance(quant, str) else quant,
+        train_scales=train_scales,
+        loss=loss,
+        distill=Distill() if distill is True else distill or None,
+        batch_size=batch_size,
+        seed=seed,
+        training=TrainOptions(
+            epochs=epochs,
+            learning_rate=learning_rate,
+            warmup=warmup,
+            gradual=gradual,
+            patience=patience,
+        ),
+    )
+    return _finetune(model, options)
 
 
 def _shapes(given: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

@@ -7,36 +7,32 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mcugen.boards import Board, load_board
 from mcugen.config import BuildOptions
 from mcugen.data import load_calibration, load_eval, synthetic_inputs
-from mcugen.emit.names import check_name, default_name
 from mcugen.emit.write import REPORT, check_target, staging, write_files
-from mcugen.errors import MissingToolError
-from mcugen.evaluate import Accuracy, accuracy, check_import, layer_sqnr, stored_inputs
-from mcugen.frontend.export import input_shapes, to_graph
-from mcugen.frontend.load import Loaded, LoadOptions, load
+from mcugen.errors import MissingToolError, OptionError
+from mcugen.evaluate import Accuracy, accuracy, layer_sqnr, stored_inputs
+from mcugen.frontend.export import input_shapes
+from mcugen.frontend.load import LoadOptions
 from mcugen.ir import serialize
-from mcugen.ir.graph import Graph
 from mcugen.network import REFERENCE
 from mcugen.ops.base import Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.budget import check_budget
+from mcugen.quantize.options import QuantOptions
 from mcugen.report.report import make_report
 from mcugen.simulate.program import Program, program_of
 from mcugen.simulate.size import Size, network_size
+from mcugen.source import Model, Source, open_model
 from mcugen.verify.everywhere import Proof, Targets, verify_everywhere
 from mcugen.verify.host import HostNetwork
 from mcugen.verify.inputs import quantize_inputs, verification_inputs
-
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
 
 Progress = Callable[[str], None]
 SYNTHETIC_SAMPLES = 64
@@ -65,7 +61,7 @@ class _Data:
 
 
 def build(
-    model: torch.nn.Module | ExportedProgram | str | Path,
+    model: Model,
     options: BuildOptions,
     progress: Progress = lambda _: None,
 ) -> BuildResult:
@@ -73,24 +69,25 @@ def build(
     board = load_board(options.board)
     choices = _compile_options(options, board)
     progress("reading the model")
-    loaded = load(
+    source = open_model(
         model,
         LoadOptions(
             input_shapes=options.input_shapes,
             arch=options.arch,
             trust_pickle=options.trust_pickle,
         ),
+        name=options.name,
+        layout=options.input_layout,
     )
-    name = default_name(loaded.name) if options.name is None else check_name(options.name)
-    out = options.out or Path("build") / name
+    _check_settled(source, options)
+    out = options.out or Path("build") / source.graph.name
     check_target(out)
-    graph = to_graph(loaded.program, name, options.input_layout)
-    data = _read_data(graph, loaded, options)
+    data = _read_data(source, options)
     progress("compiling")
-    compiled = compile_graph(graph, data.calibration, choices)
+    compiled = compile_graph(source.graph, data.calibration, choices, source.quantization)
     check_budget(board, compiled.graph, compiled.layers, compiled.plan, compiled.view.weight_bytes)
     with staging(out) as folder:
-        report = _write_and_verify(folder, compiled, board, loaded, data, options, progress)
+        report = _write_and_verify(folder, compiled, board, source, data, options, progress)
     return BuildResult(folder=out, report=report)
 
 
@@ -107,7 +104,18 @@ def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
     )
 
 
-def _read_data(graph: Graph, loaded: Loaded, options: BuildOptions) -> _Data:
+def _check_settled(source: Source, options: BuildOptions) -> None:
+    """Raise OptionError where an option would choose what a tuned network has chosen already."""
+    if source.quantization is not None and options.quant != QuantOptions():
+        msg = (
+            "the network was tuned for its quantization, which the build takes as it is: leave "
+            f"out the options of quantization ({options.quant.text()})"
+        )
+        raise OptionError(msg)
+
+
+def _read_data(source: Source, options: BuildOptions) -> _Data:
+    graph = source.graph
     shapes = input_shapes(graph)
     synthetic = options.calibration is None
     samples = (
@@ -115,7 +123,7 @@ def _read_data(graph: Graph, loaded: Loaded, options: BuildOptions) -> _Data:
         if options.calibration is None
         else load_calibration(options.calibration, shapes)
     )
-    check_import(loaded.program, graph, samples)
+    source.check(samples)
     evaluation = None
     if options.evaluation is not None:
         x, y = load_eval(options.evaluation, shapes)
@@ -129,7 +137,7 @@ def _write_and_verify(
     folder: Path,
     compiled: Compilation,
     board: Board,
-    loaded: Loaded,
+    source: Source,
     data: _Data,
     options: BuildOptions,
     progress: Progress,
@@ -144,12 +152,12 @@ def _write_and_verify(
     report = make_report(
         compiled,
         board,
-        model_kind=loaded.kind,
+        model_kind=source.kind,
         sqnr=layer_sqnr(compiled.float_graph, compiled.uncut_graph, data.calibration),
         size=size,
         accuracy=measured,
         proof=proof,
-        warnings=[*loaded.warnings, *_warnings(data, proof)],
+        warnings=[*source.warnings, *_warnings(source, data, proof)],
     )
     report["files"] = sorted(path.name for path in folder.iterdir())
     text = json.dumps(report, indent=2) + "\n"
@@ -186,8 +194,8 @@ def _size(program: Program, board: Board) -> Size | None:
         return None
 
 
-def _warnings(data: _Data, proof: Proof) -> Iterator[str]:
-    if data.synthetic:
+def _warnings(source: Source, data: _Data, proof: Proof) -> Iterator[str]:
+    if data.synthetic and source.quantization is None:
         yield (
             "no calibration data: ranges come from synthetic inputs, accuracy is not vouched for; "
             "pass real samples with --calib"

@@ -57,18 +57,35 @@ def load_eval(source: object, shapes: Sequence[Shape]) -> tuple[list[Floats], ND
     Labels are class indices, int64 [N], or float targets of the output's shape, float32 [N, ...].
     `source` is a path to .npz, a mapping, or a pair (x, y). Raises CalibrationError.
     """
-    if isinstance(source, tuple) and len(source) == 2:
-        x, y = source
-        named = {**_named(x, len(shapes)), "y": _array(y)}
-    else:
-        named = _named(source, len(shapes))
-    label = next((name for name in _LABELS if name in named), None)
-    if label is None:
+    named = _named_with_labels(source, len(shapes))
+    samples, labels = _samples_and_labels(named, shapes)
+    if labels is None:
         found = ", ".join(named) or "nothing"
         msg = f"evaluation data needs labels 'y' beside 'x'; it has {found}"
         raise CalibrationError(msg)
+    return samples, labels
+
+
+def load_labelled(
+    source: object, shapes: Sequence[Shape]
+) -> tuple[list[Floats], NDArray[np.generic] | None]:
+    """The same, with None for labels that are not there."""
+    return _samples_and_labels(_named_with_labels(source, len(shapes)), shapes)
+
+
+def _named_with_labels(source: object, inputs: int) -> dict[str, NDArray[Any]]:
+    if isinstance(source, tuple) and len(source) == 2:
+        x, y = source
+        return {**_named(x, inputs), "y": _array(y)}
+    return _named(source, inputs)
+
+
+def _samples_and_labels(
+    named: Arrays, shapes: Sequence[Shape]
+) -> tuple[list[Floats], NDArray[np.generic] | None]:
+    label = next((name for name in _LABELS if name in named), None)
     samples = load_calibration(named, shapes)
-    return samples, _targets(named[label], len(samples[0]))
+    return samples, None if label is None else _targets(named[label], len(samples[0]))
 
 
 def synthetic_inputs(shapes: Sequence[Shape], count: int, seed: int = 0) -> list[Floats]:

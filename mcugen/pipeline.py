@@ -21,6 +21,7 @@ from mcugen.errors import OptionError
 from mcugen.fixed_point import RequantMode
 from mcugen.ir.check import Stage, check
 from mcugen.ir.graph import Graph
+from mcugen.ir.quantization import Quantization
 from mcugen.ir.text import to_text
 from mcugen.lower.integer import to_integer
 from mcugen.ops.base import PORTABLE, Target, parameter_count
@@ -112,13 +113,28 @@ class Compilation:
     files: Mapping[str, str]
 
 
+def simplified(source: Graph) -> Graph:
+    """A float graph after the exact passes: what is quantized and trained."""
+    return _run_passes(source, FLOAT_PASSES, "float", CompileOptions(), [])
+
+
 def compile_graph(
-    source: Graph, samples: Sequence[NDArray[np.float32]], options: CompileOptions
+    source: Graph,
+    samples: Sequence[NDArray[np.float32]],
+    options: CompileOptions,
+    quantization: Quantization | None = None,
 ) -> Compilation:
-    """Compile a float graph; `samples` are its inputs, float32 [N, *shape] in stored layout."""
+    """Compile a float graph; `samples` are its inputs, float32 [N, *shape] in stored layout.
+
+    A `quantization` that comes with the graph is taken as it is, and the graph with it: it has the
+    exact passes behind it.
+    """
     records: list[PassRecord] = []
-    graph = _run_passes(source, FLOAT_PASSES, "float", options, records)
-    uncut = to_integer(graph, quantize(graph, samples, options.quant), options.requant)
+    graph = source
+    if quantization is None:
+        graph = _run_passes(source, FLOAT_PASSES, "float", options, records)
+        quantization = quantize(graph, samples, options.quant)
+    uncut = to_integer(graph, quantization, options.requant)
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))
     integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)

@@ -53,4 +53,7 @@ def to_stored(array: torch.Tensor, layout: Sequence[int]) -> torch.Tensor:
 def to_model(array: torch.Tensor, layout: Sequence[int]) -> torch.Tensor:
     """A tensor of the graph [N, *its shape] in the model's axis order."""
     inverse = sorted(range(len(layout)), key=layout.__getitem__)
-    return array.permute(0, *(axis + 1 for axis in inverse))
+    permuted = array.permute(0, *(axis + 1 for axis in inverse))
+    # a copy: an axis of length 1 lets `contiguous` keep strides that make torch's convolutions
+    # return channels last, which a model's own `view` cannot take
+    return permuted.clone(memory_format=torch.contiguous_format)

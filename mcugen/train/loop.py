@@ -167,6 +167,13 @@ class Training:
             loss = self._step(batch, step, number)
             total, count, step = total + loss, count + 1, step + 1
             self._progress(step, self._total, f"epoch {number}, loss {total / count:.4g}")
+        if not self.network.is_finite():
+            msg = (
+                f"weights or scales are no numbers any more after step {step} of {self._total} "
+                f"(epoch {number}), learning rate up to {self._options.learning_rate:.3g}; "
+                "try a lower learning rate"
+            )
+            raise TrainingError(msg)
         score = self._measured()
         self._epochs.append(Epoch(number=number, loss=total / max(count, 1), score=score))
         self._choose_best(number, score)

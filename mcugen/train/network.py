@@ -138,6 +138,16 @@ class TrainableNetwork:
         yield from ((f"weight scale {name}", x.log) for name, x in self._weight_scales.items())
         yield from ((f"tensor scale {name}", x.log) for name, x in self._tensor_scales.items())
 
+    @torch.no_grad()
+    def is_finite(self) -> bool:
+        """Whether every weight and bias is a number, and every scale a positive one."""
+        scales = [
+            scale() for scale in (*self._weight_scales.values(), *self._tensor_scales.values())
+        ]
+        held = [*self._weights.values(), *self._biases.values(), *scales]
+        finite = all(bool(torch.isfinite(x).all()) for x in held)
+        return finite and all(bool((scale > 0.0).all()) for scale in scales)
+
     def hold_masks(self) -> None:
         """Set masked weights to zero, so that what a mask frees again starts from nothing."""
         with torch.no_grad():

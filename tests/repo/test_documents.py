@@ -19,7 +19,8 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"(?:^|[\s/`])mcugen (build|inspect|verify|run|profile|boards)\b([^\n`]*)")
+COMMANDS = ("build", "finetune", "inspect", "verify", "run", "profile", "boards")
+COMMAND = re.compile(rf"(?:^|[\s/`])mcugen ({'|'.join(COMMANDS)})\b([^\n`]*)")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 KERNEL = re.compile(r"^static inline void (mcugen_\w+_s8)\(", re.MULTILINE)
 
@@ -61,7 +62,7 @@ def help_of(command: str) -> str:
 
 def test_the_readme_shows_every_command() -> None:
     shown = {command for command, _ in commands((ROOT / "README.md").read_text("utf-8"))}
-    assert shown == {"build", "inspect", "verify", "run", "profile", "boards"}
+    assert shown == set(COMMANDS)
 
 
 def test_the_readme_has_two_commands_for_a_fresh_machine() -> None:

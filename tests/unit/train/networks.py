@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mcugen.ir.graph import Graph
-from mcugen.ir.quantization import Quantization, WeightQuant
+from mcugen.ir.quantization import Quantization
 from mcugen.ops.base import Op
-from mcugen.pipeline import FLOAT_PASSES, CompileOptions, compile_graph
+from mcugen.pipeline import simplified
+from mcugen.quantize.options import QuantOptions
+from mcugen.quantize.quantize import quantize
 from tests.ops.harness import export
 
 CLASSES = 3
@@ -21,33 +23,10 @@ SIDE = 6
 
 
 def quantized(graph: Graph, stored: Sequence[NDArray[np.float32]], bits: int = 8) -> Quantization:
-    """Tensors as a build chooses them, weights to the nearest step of the largest one's scale."""
-    compiled = compile_graph(graph, stored, CompileOptions())
-    uncut = compiled.uncut_graph.by_name
-    assert [node.name for node in compiled.float_graph.nodes] == [node.name for node in graph.nodes]
-    tensors = {}
-    weights = {}
-    for node in graph.nodes:
-        qparams = uncut[node.name].qparams
-        assert qparams is not None and isinstance(node.op, Op)
-        tensors[node.name] = qparams
-        if node.op.weight_arrays is not None:
-            input_scale = tensors[node.inputs[0]].scale
-            weights[node.name] = nearest(*node.op.weight_arrays, bits, input_scale)
-    return Quantization(tensors=tensors, weights=weights)
-
-
-def nearest(
-    weight: NDArray[np.float32], bias: NDArray[np.float32], bits: int, input_scale: float
-) -> WeightQuant:
-    """Weights in `bits`; biases stay below 2^29 accumulator steps."""
-    limit = 2 ** (bits - 1) - 1
-    scales = np.abs(weight.reshape(len(weight), -1)).max(1).astype(np.float64) / limit
-    scales = np.maximum(scales, np.abs(bias) / (input_scale * 2**29))
-    scales = np.where(scales == 0.0, 1.0, scales)
-    column = scales.reshape(-1, *(1,) * (weight.ndim - 1))
-    ints = np.clip(np.floor(weight / column + 0.5), -limit, limit).astype(np.int8)
-    return WeightQuant(ints=ints, scales=scales, bias=bias, bits=bits)
+    """A graph after the exact passes, quantized without training."""
+    ops = {node.name: node.op for node in graph.nodes}
+    layers = [n for n, op in ops.items() if isinstance(op, Op) and op.weight_arrays is not None]
+    return quantize(graph, stored, QuantOptions(), dict.fromkeys(layers, bits))
 
 
 class Patterns(nn.Module):
@@ -69,14 +48,7 @@ class Patterns(nn.Module):
 def patterns_graph(seed: int = 0) -> Graph:
     """The float graph of an untrained `Patterns`, folded and fused."""
     torch.manual_seed(seed)
-    return folded(export(Patterns(), (1, 1, SIDE, SIDE)))
-
-
-def folded(graph: Graph) -> Graph:
-    """The graph after the exact passes."""
-    for run_pass in FLOAT_PASSES.values():
-        graph = run_pass(graph)
-    return graph
+    return simplified(export(Patterns(), (1, 1, SIDE, SIDE)))
 
 
 def patterns(count: int = 96, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -23,12 +23,13 @@ from mcugen.ir.interp import run
 from mcugen.ir.quantization import Quantization
 from mcugen.lower.integer import to_integer
 from mcugen.ops.base import Op
+from mcugen.pipeline import simplified
 from mcugen.train.forward import forward
 from mcugen.train.network import TrainableNetwork
 from mcugen.verify.inputs import verification_inputs
 from tests.ops.harness import export, random_inputs
 from tests.property.networks import Network, Recipe, recipes
-from tests.unit.train.networks import folded, patterns, patterns_graph, quantized
+from tests.unit.train.networks import patterns, patterns_graph, quantized
 
 SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
 
@@ -96,7 +97,7 @@ def test_random_networks_agree_in_every_layer() -> None:
     @given(recipes(7), st.sampled_from(["single", "double"]), st.sampled_from([8, 4, 2]))
     def check(recipe: Recipe, requant: RequantMode, bits: int) -> None:
         network = Network(recipe)
-        graph = folded(export(network, network.input_shape))
+        graph = simplified(export(network, network.input_shape))
         stored = stored_inputs(graph, random_inputs(graph))
         found.count(graph, quantized(graph, stored, bits), requant)
         assert found.largest <= 1
@@ -109,7 +110,7 @@ def test_random_networks_agree_in_every_layer() -> None:
 
 @pytest.mark.parametrize("bits", [8, 4])
 def test_the_example_network_agrees_in_every_layer(mnist: Path, bits: int) -> None:
-    graph = folded(to_graph(load(mnist / "model.pt", LoadOptions()).program, "mnist"))
+    graph = simplified(to_graph(load(mnist / "model.pt", LoadOptions()).program, "mnist"))
     samples = load_calibration(mnist / "calibration.npz", input_shapes(graph))
     stored = [x[:40] for x in stored_inputs(graph, samples)]
     found = Disagreement()
@@ -157,7 +158,7 @@ def test_half_the_rounding_lies_between() -> None:
     for network.blend in (0.0, 0.5, 1.0):
         with torch.no_grad():
             [y] = network([x])
-            [exact] = forward(network.graph, [x])
+            [exact] = forward(network.float_graph(), [x])
         errors.append(float((y - exact).abs().mean()))
     assert errors[0] < errors[1] < errors[2]
 

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mcugen finetune` on the command line. No torch here until it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcugen.cli_options import guarded, model_options, quant_options, status_lines, taken_quant
+from mcugen.errors import OptionError
+
+if TYPE_CHECKING:
+    from mcugen.finetuning import FinetuneOptions
+    from mcugen.train.objective import Distill
+
+_DISTILL = {"distill_weight": "weight", "temperature": "temperature", "feature_weight": "features"}
+_TRAINING = ("epochs", "learning_rate", "warmup", "gradual", "patience")
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--train", required=True, type=click.Path(), help="Samples x and labels y to learn, .npz."
+)
+@click.option("--eval", "evaluation", type=click.Path(), help="Samples that pick the best epoch.")
+@click.option(
+    "--calib", "calibration", type=click.Path(), help="Samples that set the ranges to begin with."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write.  [default: NAME_tuned.mcugen]"
+)
+@click.option("--epochs", default=5, show_default=True, help="How often all samples are seen.")
+@click.option("--batch-size", default=64, show_default=True, help="Samples in a step.")
+@click.option("--learning-rate", default=1e-3, show_default=True, help="Of Adam, at its peak.")
+@click.option(
+    "--warmup", default=0.1, show_default=True, help="Share of the steps in which it rises."
+)
+@click.option(
+    "--gradual", default=0.0, show_default=True, help="Share of the steps that blend rounding in."
+)
+@click.option(
+    "--patience", default=0, help="Stop after so many epochs without a better score.  [0: never]"
+)
+@click.option("--seed", default=0, show_default=True, help="Of the order of the samples.")
+@click.option("--fixed-scales", is_flag=True, help="Train weights and biases only.")
+@click.option("--distill", is_flag=True, help="Learn from the float network as well.")
+@click.option("--distill-weight", type=float, help="Its share of the loss.  [default: 0.5]")
+@click.option("--temperature", type=float, help="Class scores are divided by it.  [default: 2]")
+@click.option("--feature-weight", type=float, help="Of the loss between layers.  [default: 0]")
+@click.option(
+    "--loss",
+    type=click.Choice(["auto", "reconstruct"]),
+    default="auto",
+    show_default=True,
+    help="auto: cross entropy for classes, square error for real targets.",
+)
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+@click.option("--name", help="Name of the network in C.  [default: from the file name]")
+@model_options
+@quant_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@guarded
+def finetune(model: Path, as_json: bool, quiet: bool, **choices: Any) -> None:
+    """Train MODEL for the rounding of its C; write a file that `mcugen build` takes."""
+    from mcugen.finetuning import finetune as run
+    from mcugen.report.finetune import finetune_text
+
+    options = _options(model, choices)
+    silent = quiet or as_json
+    with contextlib.redirect_stdout(sys.stderr), _bar(silent) as progress:
+        try:
+            found = run(model, options, status_lines(silent), progress).values()
+        except KeyboardInterrupt:
+            click.echo("interrupted; --resume goes on from the last whole epoch", err=True)
+            sys.exit(130)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    elif not quiet:
+        click.echo(finetune_text(found))
+
+
+def _options(model: Path, choices: dict[str, Any]) -> FinetuneOptions:
+    from mcugen.finetuning import FinetuneOptions
+    from mcugen.train.loop import TrainOptions
+
+    out, shapes = choices.pop("out"), choices.pop("shapes")
+    return FinetuneOptions(
+        out=out or Path(f"{model.stem}_tuned.mcugen"),
+        input_shapes=shapes or None,
+        quant=taken_quant(choices),
+        distill=_distill(choices),
+        train_scales=not choices.pop("fixed_scales"),
+        training=TrainOptions(**{name: choices.pop(name) for name in _TRAINING}),
+        **choices,
+    )
+
+
+def _distill(choices: dict[str, Any]) -> Distill | None:
+    from mcugen.train.objective import Distill
+
+    wanted = choices.pop("distill")
+    given = {_DISTILL[name]: choices.pop(name) for name in _DISTILL}
+    given = {name: value for name, value in given.items() if value is not None}
+    if wanted:
+        return Distill(**given)
+    if given:
+        flags = [f"--{k.replace('_', '-')}" for k, name in _DISTILL.items() if name in given]
+        msg = f"{', '.join(flags)} is about learning from the float network: add --distill"
+        raise OptionError(msg)
+    return None
+
+
+@contextlib.contextmanager
+def _bar(silent: bool) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on an interactive terminal only, from the first step on."""
+    bars: list[Any] = []
+
+    def show(done: int, total: int, text: str) -> None:
+        if silent or not sys.stderr.isatty():
+            return
+        if not bars:
+            bar = click.progressbar(length=total, file=sys.stderr, item_show_func=str)
+            bars.append(stack.enter_context(bar))
+        bars[0].update(done - bars[0].pos, text)
+
+    with contextlib.ExitStack() as stack:
+        yield show

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share: options that say the same everywhere, errors to exit codes. No torch.
+
+Exit codes: 0 success, 1 a bug of mcugen (a mismatch included), 2 a mistake that the user can mend.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from mcugen.config import parse_shape
+from mcugen.errors import InternalError, McugenError, MismatchError
+from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+REPORT_BUG = "this is a bug of mcugen; please report it with the output of --debug"
+
+
+class _Shape(click.ParamType):  # type: ignore[type-arg] # generic from click 8.3 on only
+    name = "shape"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        try:
+            return parse_shape(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a shape; expected sizes as in 1,1,28,28", param, ctx)
+
+
+def guarded(function: F) -> F:
+    """Errors to messages and exit codes; adds --debug, which shows the traceback too."""
+
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def run(*args: Any, debug: bool, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click knows what to do, also where the reader of a pipe has gone
+        except KeyboardInterrupt:
+            click.echo("interrupted; nothing was changed", err=True)
+            sys.exit(130)
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            sys.exit(_explain(error))
+
+    return run  # type: ignore[return-value]
+
+
+def _explain(error: Exception) -> int:
+    """Print one message for an error; the exit code."""
+    if isinstance(error, McugenError) and not isinstance(error, MismatchError):
+        click.echo(f"error: {error}", err=True)
+        return 2
+    if isinstance(error, OSError):  # a full disk, a folder that is gone
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {place}{error.strerror or error}", err=True)
+        return 2
+    if isinstance(error, MemoryError):
+        click.echo("error: there is not enough memory", err=True)
+        return 2
+    kind = "" if isinstance(error, (MismatchError, InternalError)) else f"{type(error).__name__}: "
+    doubt = "unless a generated file was changed, " if isinstance(error, MismatchError) else ""
+    click.echo(f"internal error: {kind}{error}\n{doubt}{REPORT_BUG}", err=True)
+    return 1
+
+
+_SHAPE_HELP = "Shape of an input, batch axis included; once for each input."
+
+
+def model_options(function: F) -> F:
+    """Options that say how a model file is read."""
+    options = (
+        click.option("--input-shape", "shapes", type=_Shape(), multiple=True, help=_SHAPE_HELP),
+        click.option("--arch", metavar="FILE.py:NAME", help="Class or factory of a state dict."),
+        click.option(
+            "--trust-pickle",
+            is_flag=True,
+            help="Load a pickled module, which can run any code in the file.",
+        ),
+        click.option(
+            "--input-layout",
+            type=click.Choice(["nhwc", "nchw"]),
+            default="nhwc",
+            show_default=True,
+            help="Axis order of image tensors in the C API.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def quant_options(function: F) -> F:
+    """Options that say how numbers become integers; `taken_quant` takes them together."""
+    options = (
+        click.option(
+            "--quant",
+            "method",
+            default=DEFAULT_METHOD,
+            show_default=True,
+            help=f"Method of quantization: {', '.join(METHODS)}.",
+        ),
+        click.option(
+            "--ranges",
+            help="How activation ranges are set: minmax, moving_average[:C], percentile[:P], mse, "
+            "entropy, output.  [default: the method's own]",
+        ),
+        click.option(
+            "--bias-correction/--no-bias-correction",
+            default=None,
+            help="Take each channel's mean error out of its bias.  [default: the method's own]",
+        ),
+        click.option("--per-tensor", is_flag=True, help="One scale for all of a layer's weights."),
+        click.option("--symmetric", is_flag=True, help="Activations with zero point 0."),
+        click.option("--power-of-two", is_flag=True, help="Scales that are powers of two."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def taken_quant(choices: dict[str, Any]) -> QuantOptions:
+    """The options of `quant_options`, taken out of all that a command was given."""
+    names = ("method", "ranges", "bias_correction", "per_tensor", "symmetric", "power_of_two")
+    return QuantOptions(**{name: choices.pop(name) for name in names})
+
+
+def status_lines(silent: bool) -> Callable[[str], None]:
+    """Status lines on an interactive terminal only."""
+    if silent or not sys.stderr.isatty():
+        return lambda _: None
+    return lambda text: click.echo(f"{text} ...", err=True)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training run looks like in the terminal, as text; prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcugen.report.table import columns
+
+
+def finetune_text(found: Mapping[str, Any]) -> str:
+    """The epochs as a table, the best of them, and what to do with the file."""
+    metric = found["metric"]
+    head = ("epoch", "loss", *((metric,) if metric else ()))
+    rows = [
+        (
+            str(row["epoch"]) if row["epoch"] else "before",
+            "" if row["loss"] is None else f"{row['loss']:.4g}",
+            *((_score(row["score"], metric),) if metric else ()),
+        )
+        for row in found["epochs"]
+    ]
+    lines = columns([head, *rows], right=(0, 1, 2))
+    if metric:
+        before, best = found["epochs"][0], found["epochs"][found["best_epoch"]]
+        lines.append(
+            f"{metric} float {_score(found['float'], metric)}, "
+            f"quantized {_score(before['score'], metric)}, "
+            f"tuned {_score(best['score'], metric)} ({_epoch(best['epoch'])})"
+        )
+    else:
+        lines.append("the last epoch's network is kept: without --eval none is known to be better")
+    if found["out"]:
+        lines.append(f"wrote {found['out']}: mcugen build {found['out']} --board BOARD")
+    return "\n".join(lines)
+
+
+def _score(value: float, metric: str) -> str:
+    return f"{value:.2f} %" if metric == "top-1" else f"{value:.4g}"
+
+
+def _epoch(number: int) -> str:
+    return f"epoch {number}" if number else "no epoch was better, it is as before"
