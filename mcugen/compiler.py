@@ -177,7 +177,7 @@ def _verify(
     samples = None if data.synthetic else quantize_inputs(graph, data.calibration)
     inputs = verification_inputs(graph, samples)
     targets = Targets(core=board.core, simulate=options.simulate, sanitize=options.sanitize)
-    with HostNetwork(program, compiled.plan.arena_bytes) as host:
+    with HostNetwork(program, compiled.plan.arena_bytes, compiled.plan.fast_bytes) as host:
         proof = verify_everywhere(graph, program, host, inputs, targets, progress)
         if data.evaluation is None:
             return proof, None

@@ -37,7 +37,7 @@ from mcugen.passes import (
 from mcugen.plan.arena import Plan
 from mcugen.plan.chains import Chain
 from mcugen.plan.choose import LayerKernel
-from mcugen.plan.planner import plan_best_order
+from mcugen.plan.planner import plan_best_order, split_plan
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.quantize import quantize
 
@@ -65,6 +65,7 @@ class CompileOptions:
     skip_passes: frozenset[str] = frozenset()
     target: Target = PORTABLE
     ram_bytes: int | None = None  # of the board; None where there is no limit
+    fast_bytes: int = 0  # of a second block of RAM, in fast memory
     dump_dir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -78,6 +79,8 @@ class CompileOptions:
     def text(self) -> str:
         """The choices that change the generated C, for its digest."""
         target = f"{self.target.core} {self.target.optimize}"
+        if self.fast_bytes:
+            target += f" fast {self.fast_bytes}"
         return f"{self.requant} {self.quant.text()} {sorted(self.skip_passes)} {target}"
 
 
@@ -140,6 +143,8 @@ def compile_graph(
     integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)
     integer, planned = plan_best_order(integer, options.target, options.ram_bytes)
     check(integer, "integer", "plan")
+    if options.fast_bytes:
+        planned = split_plan(integer, planned, options.fast_bytes)
     macs = cost_of(integer).macs
     layers, chains, plan = planned.layers, planned.chains, planned.arena
     view = network_view(integer, layers, plan, macs, options.text(), chains)

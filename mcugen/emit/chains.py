@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mcugen.emit import layout
+from mcugen.emit.blocks import blocks_of, place
 from mcugen.emit.literals import INDENT, integer
+from mcugen.plan.arena import Plan
 from mcugen.plan.chains import Chain, ChainLayer, RowBuffer
 from mcugen.plan.lifetimes import ROWS
 
@@ -35,12 +37,12 @@ class ChainView:
 class ChainText:
     """What the text of one chain is made from.
 
-    `offsets` are the arena's, `source` and `target` C pointers to operand and output, `numbers`
-    those of the layers, and `name` is what the functions' names begin with.
+    `plan` says where the row buffers lie, `source` and `target` are C pointers to operand and
+    output, `numbers` those of the layers, and `name` is what the functions' names begin with.
     """
 
     chain: Chain
-    offsets: Mapping[str, int]
+    plan: Plan
     source: str
     target: str
     numbers: Mapping[str, int]
@@ -51,20 +53,21 @@ class ChainText:
         """The finished text."""
         chain = self.chain
         first, last = chain.layers[0].node.name, chain.name
+        take, step = tuple(self._take()), tuple(self._step())
         return ChainView(
             comment=layout.comment(
                 f"Layers {self.numbers[first]} to {self.numbers[last]} together: rows of "
                 f"{chain.operand} come in, a row of {last} comes out."
             ),
-            take_head=f"static void {self.name}_take(int8_t *base, uint32_t step)",
-            take=tuple(self._take()),
-            step_head=f"static void {self.name}_step(int8_t *base, uint32_t step)",
-            step=tuple(self._step()),
+            take_head=self._head("take", take),
+            take=take,
+            step_head=self._head("step", step),
+            step=step,
             begin=tuple(self._begin()),
             loop=(
                 f"{INDENT}for (uint32_t step = 0u; step < {chain.steps}u; step++) {{",
-                f"{INNER}{self.name}_take(base, step);",
-                f"{INNER}{self.name}_step(base, step);",
+                f"{INNER}{self.name}_take({', '.join([*self._used(take), 'step'])});",
+                f"{INNER}{self.name}_step({', '.join([*self._used(step), 'step'])});",
                 f"{INDENT}}}",
             ),
         )
@@ -72,7 +75,15 @@ class ChainText:
     def _place(self, tensor: str, offset: int = 0) -> str:
         """A C pointer into a row buffer."""
         buffer = self.chain.name + ROWS if tensor == self.chain.operand else tensor
-        return f"&base[{self.offsets[buffer] + offset}]"
+        return place(self.plan, buffer, offset)
+
+    def _used(self, lines: Sequence[str]) -> list[str]:
+        """The pointers to blocks of RAM that a function needs."""
+        return [block.pointer for block in blocks_of(self.plan) if block.is_used(lines)]
+
+    def _head(self, what: str, lines: Sequence[str]) -> str:
+        pointers = [f"int8_t *{pointer}" for pointer in self._used(lines)]
+        return layout.call(f"static void {self.name}_{what}", [*pointers, "uint32_t step"], "")
 
     def _begin(self) -> Iterator[str]:
         """Padding lies above all tensors."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import mcugen
 from mcugen.emit import layout, literals
+from mcugen.emit.blocks import Block, base_lines, blocks_of, place
 from mcugen.emit.chains import HEADER as CHAINS_HEADER
 from mcugen.emit.chains import ChainText, ChainView
 from mcugen.ir.graph import Graph, Node
@@ -62,6 +63,8 @@ class TensorView:
     real_range: str  # "-1.5 to 2.25"
     layout: str  # "[28, 28, 1], height, width, channel (NHWC)"
     pointer: str  # "&base[784]"
+    declaration: str  # of the function that returns it
+    bases: tuple[str, ...]  # how that function begins
     copy: str  # the line of the run function that copies it in or out
 
 
@@ -75,19 +78,31 @@ class NetworkView:
     tool_version: str
     digest: str
     runtime_abi: int
-    arena_bytes: int
+    blocks: tuple[Block, ...]  # of RAM
     weight_bytes: int
     macs: int
     inputs: tuple[TensorView, ...]
     outputs: tuple[TensorView, ...]
+    invoke_declaration: str
+    invoke_null_check: str
     run_declaration: str
-    run_head: str
+    run_bases: tuple[str, ...]
     run_null_check: str
     headers: tuple[str, ...]
     tables: tuple[TableView, ...]
     params: tuple[ParamsView, ...]
     chains: tuple[ChainView, ...]
     layers: tuple[LayerView, ...]
+
+    @property
+    def ram_bytes(self) -> int:
+        """All blocks."""
+        return sum(block.size_bytes for block in self.blocks)
+
+    @property
+    def passed(self) -> str:
+        """The blocks as arguments of a call."""
+        return ", ".join(block.parameter for block in self.blocks)
 
     @property
     def tensors(self) -> tuple[TensorView, ...]:
@@ -118,6 +133,11 @@ def digest_of(graph: Graph, layers: Sequence[LayerKernel], options: str) -> str:
     return sha.hexdigest()[:16]
 
 
+def private_prefix(graph: Graph) -> str:
+    """What the names of static functions and constants begin with."""
+    return graph.name[:MAX_PREFIX].rstrip("_")
+
+
 def network_view(
     graph: Graph,
     layers: Sequence[LayerKernel],
@@ -127,13 +147,12 @@ def network_view(
     chains: Sequence[Chain] = (),
 ) -> NetworkView:
     """Everything the templates print for one network."""
-    private = graph.name[:MAX_PREFIX].rstrip("_")
+    blocks = blocks_of(plan)
+    private = private_prefix(graph)
     names = _Names(private)
     tables = _Tables(names)
     pointers = {
-        node.name: tables.add_constant(node)
-        if in_flash(node)
-        else f"&base[{plan.offsets[node.name]}]"
+        node.name: tables.add_constant(node) if in_flash(node) else place(plan, node.name)
         for node in graph.nodes
     }
     params: list[ParamsView] = []
@@ -144,7 +163,7 @@ def network_view(
     together = {
         chain.name: ChainText(
             chain=chain,
-            offsets=plan.offsets,
+            plan=plan,
             source=pointers[chain.operand],
             target=pointers[chain.name],
             numbers=numbers,
@@ -161,9 +180,10 @@ def network_view(
         for layer in layers
         if layer.node.name in together or layer.node.name not in inside
     ]
-    inputs = _tensors(graph, "input", graph.inputs, graph.input_layouts, pointers, private)
-    outputs = _tensors(graph, "output", graph.outputs, graph.output_layouts, pointers, private)
-    arguments = _run_arguments(inputs, outputs)
+    inputs = _tensors(graph, "input", graph.inputs, graph.input_layouts, pointers, blocks)
+    outputs = _tensors(graph, "output", graph.outputs, graph.output_layouts, pointers, blocks)
+    tensors = (*inputs, *outputs)
+    copies = [tensor.copy for tensor in tensors]
     return NetworkView(
         name=graph.name,
         upper=graph.name.upper(),
@@ -171,14 +191,18 @@ def network_view(
         tool_version=mcugen.__version__,
         digest=digest_of(graph, layers, options),
         runtime_abi=RUNTIME_ABI,
-        arena_bytes=plan.arena_bytes,
+        blocks=blocks,
         weight_bytes=tables.total_bytes,
         macs=macs,
         inputs=inputs,
         outputs=outputs,
-        run_declaration=layout.call(f"int {graph.name}_run", arguments, ";"),
-        run_head=layout.call(f"int {graph.name}_run", arguments, ""),
-        run_null_check=_null_check([*(t.name for t in (*inputs, *outputs)), "arena"]),
+        invoke_declaration=layout.call(f"int {graph.name}_invoke", _parameters(blocks), ";"),
+        invoke_null_check=_null_check([block.pointer for block in blocks]),
+        run_declaration=layout.call(
+            f"int {graph.name}_run", _run_arguments(inputs, outputs, blocks), ";"
+        ),
+        run_bases=tuple(block.base for block in blocks if block.is_used(copies)),
+        run_null_check=_null_check([t.name for t in tensors] + [b.parameter for b in blocks]),
         headers=tuple(sorted(_headers(layers, chains))),
         tables=tuple(tables.views),
         params=tuple(params),
@@ -307,7 +331,7 @@ class _Calls:
         for params, call in zip(self.params[name], layer.calls, strict=True):
             scratch = []
             if call.scratch_bytes:
-                scratch = [f"&base[{self.plan.offsets[name + SCRATCH]}]"]
+                scratch = [place(self.plan, name + SCRATCH)]
             own = [operands[position] for position in call.operands]
             arguments = [f"&{params}", *own, target, *scratch]
             calls.append(layout.call(call.function, arguments, ";", indent))
@@ -358,7 +382,7 @@ def _tensors(
     names: Sequence[str],
     layouts: Sequence[tuple[int, ...]],
     pointers: Mapping[str, str],
-    private: str,
+    blocks: Sequence[Block],
 ) -> tuple[TensorView, ...]:
     views = []
     for k, (name, axes) in enumerate(zip(names, layouts, strict=True)):
@@ -381,7 +405,11 @@ def _tensors(
                 real_range=f"{low:.4g} to {high:.4g}",
                 layout=_layout_text(node.shape, axes),
                 pointer=pointers[name],
-                copy=layout.call(f"{private}_copy", [*sides, f"{length}u"], ";", literals.INDENT),
+                declaration=layout.call(f"int8_t *{graph.name}_{own}", _parameters(blocks), ";"),
+                bases=base_lines(blocks, pointers[name]),
+                copy=layout.call(
+                    f"{private_prefix(graph)}_copy", [*sides, f"{length}u"], ";", literals.INDENT
+                ),
             )
         )
     return tuple(views)
@@ -397,10 +425,18 @@ def _layout_text(shape: Sequence[int], axes: Sequence[int]) -> str:
 
 def _null_check(pointers: Sequence[str]) -> str:
     terms = [f"({pointer} == NULL)" for pointer in pointers]
+    if len(terms) == 1:
+        terms = [terms[0][1:-1]]
     return layout.condition("if", terms, "{", literals.INDENT)
 
 
-def _run_arguments(inputs: Sequence[TensorView], outputs: Sequence[TensorView]) -> list[str]:
+def _run_arguments(
+    inputs: Sequence[TensorView], outputs: Sequence[TensorView], blocks: Sequence[Block]
+) -> list[str]:
     read = [f"const int8_t *{tensor.name}" for tensor in inputs]
     written = [f"int8_t *{tensor.name}" for tensor in outputs]
-    return [*read, *written, "void *arena"]
+    return [*read, *written, *_parameters(blocks)]
+
+
+def _parameters(blocks: Sequence[Block]) -> list[str]:
+    return [f"void *{block.parameter}" for block in blocks]

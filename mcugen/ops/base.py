@@ -369,6 +369,10 @@ class IntOp(ABC):
         """Operands that the output may overwrite as it is computed."""
         return ()
 
+    def reads(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
+        """Values read of each operand, those of overlapping windows as often as there are such."""
+        return tuple(math.prod(shape) for shape in inputs)
+
     def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
         """This operator over stripes of `rows` output rows, None where rows hang together.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -298,6 +299,10 @@ class ConvS8(IntOp):
             fast = depthwise_pair_kernels if self.depthwise else conv_pair_kernels
             found += fast(self, inputs, output, target)
         return tuple(found)
+
+    def reads(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
+        """A window for each pixel, all of whose channels are computed from it at once."""
+        return (math.prod(output[:-1]) * math.prod(self.window.kernel) * inputs[0][-1],)
 
     def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
         """The same windows without padding above and below; the bias must not tell rows apart."""

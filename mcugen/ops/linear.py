@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
@@ -160,6 +161,10 @@ class LinearS8(IntOp):
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Every output value takes in_ch."""
         return int(np.prod(output)) * int(self.weight.shape[1])
+
+    def reads(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
+        """All values for every four outputs."""
+        return (math.prod(inputs[0]) * -(-output[-1] // 4),)
 
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Exact: positive weights take the far end of the input interval, negative the near."""

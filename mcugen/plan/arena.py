@@ -38,6 +38,9 @@ class Plan:
     `arena_bytes` is all the RAM the network needs, `bound_bytes` what is live at once at least,
     which no plan for this execution order and these kernels can undercut, `peak` the node at whose
     step that is. `proof` says why there is no smaller arena, None where there may be one.
+
+    Offsets from `arena_bytes` on lie in a second block, of `fast_bytes`, to which `fast_share` of
+    all accesses go; then the proof is that there is no larger share.
     """
 
     offsets: Mapping[str, int]
@@ -45,6 +48,8 @@ class Plan:
     bound_bytes: int
     peak: str
     proof: Proof | None = None
+    fast_bytes: int = 0
+    fast_share: float = 0.0
 
 
 Placement = Mapping[str, int]
@@ -58,15 +63,21 @@ def plan_arena(graph: Graph, kernels: Mapping[str, Kernel], chains: Sequence[Cha
     buffers = find_buffers(graph, kernels, chains)
     placed, proof = _best(buffers)
     prove(buffers, placed)
-    offsets = {name: placed[buffer] for name, buffer in buffers.home.items()}
-    offsets |= {name: offset for name, offset in placed.items() if name.endswith((SCRATCH, ROWS))}
     return Plan(
-        offsets=offsets,
+        offsets=offsets_of(buffers, placed),
         arena_bytes=align(extent(buffers, placed)),
         bound_bytes=align(lower_bound(buffers)),
         peak=_peak(graph, buffers),
         proof=proof,
     )
+
+
+def offsets_of(buffers: Buffers, placed: Placement) -> dict[str, int]:
+    """The offset of every tensor, scratch and row buffer."""
+    offsets = {name: placed[buffer] for name, buffer in buffers.home.items()}
+    return offsets | {
+        name: offset for name, offset in placed.items() if name.endswith((SCRATCH, ROWS))
+    }
 
 
 def _best(buffers: Buffers) -> tuple[Placement, Proof | None]:

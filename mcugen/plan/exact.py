@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class Program:
     """What is to be placed, and between which kernels there is a choice.
 
     To be as small as can be: the costs of the options, one of each layer, and `arena_cost` for each
-    byte of the arena, which may have `limit_bytes`; the tables may have `flash_limit`.
+    byte of the arena, which may have `limit_bytes`; the tables may have `flash_limit`. From
+    `limit_bytes` on lies a second block of `fast_bytes`; a buffer in it saves its `gains`.
     """
 
     buffers: Buffers
@@ -46,6 +48,8 @@ class Program:
     options: Sequence[Sequence[Option]] = ()
     flash_limit: int = 0
     arena_cost: float = 1.0
+    fast_bytes: int = 0
+    gains: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,9 @@ def solve(program: Program) -> Solution:
     return model.solve()
 
 
+_Row: TypeAlias = "tuple[dict[int, float], float]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sum:
     """A sum of variables, by column, and a fixed number."""
@@ -84,6 +91,8 @@ class _Sum:
 class _Model:
     """Columns: offsets of the buffers, the arena, one binary for each option and for each pair.
 
+    With a second block, there is one more binary for each buffer, which is 1 where it lies there.
+
     All sizes are in words of ALIGNMENT bytes, which is exact: offsets are multiples of it.
     """
 
@@ -91,6 +100,7 @@ class _Model:
         self.program = program
         self.buffers = program.buffers.all
         self.limit = program.limit_bytes // ALIGNMENT
+        self.end = self.limit + program.fast_bytes // ALIGNMENT  # of the second block
         self.pairs = [
             (i, j)
             for i, one in enumerate(self.buffers)
@@ -100,7 +110,9 @@ class _Model:
         self.arena = len(self.buffers)
         flat = [option for options in program.options for option in options]
         self.flat = dict(enumerate(flat, start=self.arena + 1))  # options by column
-        self.columns = self.arena + 1 + len(flat) + len(self.pairs)
+        self.orders = self.arena + 1 + len(flat)  # the first column of a pair
+        self.places = self.orders + len(self.pairs)  # the first that tells a buffer's block
+        self.columns = self.places + (len(self.buffers) if program.fast_bytes else 0)
         self.sizes = [self._size(buffer) for buffer in self.buffers]
 
     def _size(self, buffer: Buffer) -> _Sum:
@@ -127,17 +139,15 @@ class _Model:
         }
         return _Sum(fixed=size.fixed, terms={**size.terms, **nearer})
 
-    def _rows(self) -> Iterator[tuple[dict[int, float], float]]:
+    def _rows(self) -> Iterator[_Row]:
         """Inequalities: the terms' sum is at most the number."""
-        for i, size in enumerate(self.sizes):
-            yield {i: 1.0, self.arena: -1.0, **size.terms}, -size.fixed
-        first = self.columns - len(self.pairs)
-        for order, (i, j) in enumerate(self.pairs, start=first):
+        yield from self._blocks()
+        for order, (i, j) in enumerate(self.pairs, start=self.orders):
             # order 1: i + its distance <= j; order 0: j + its distance <= i
             up, down = self._below(i, j), self._below(j, i)
-            slack = self.limit + up.most
+            slack = self.end + up.most
             yield {i: 1.0, j: -1.0, order: slack, **up.terms}, slack - up.fixed
-            slack = self.limit + down.most
+            slack = self.end + down.most
             yield {j: 1.0, i: -1.0, order: -slack, **down.terms}, -down.fixed
         if self.flat:
             tables = {c: float(option.table_bytes) for c, option in self.flat.items()}
@@ -149,13 +159,24 @@ class _Model:
             yield dict.fromkeys(own, -1.0), -1.0
             column += len(options)
 
+    def _blocks(self) -> Iterator[_Row]:
+        """Each buffer ends within the arena, or lies in the second block."""
+        for i, size in enumerate(self.sizes):
+            row = {i: 1.0, self.arena: -1.0, **size.terms}
+            if self.columns > self.places:
+                row[self.places + i] = -float(self.end)
+                yield {i: -1.0, self.places + i: float(self.limit)}, 0.0
+                yield {i: 1.0, **size.terms}, self.end - size.fixed
+            yield row, -size.fixed
+
     def solve(self) -> Solution:
         """Run HiGHS."""
         # Late import: most plans are done without it, and it takes a third of a second.
         from scipy.optimize import Bounds, milp
         from scipy.sparse import coo_array
 
-        bound = align(lower_bound(self.program.buffers)) // ALIGNMENT if not self.flat else 0
+        fixed = not self.flat and self.end == self.limit
+        bound = align(lower_bound(self.program.buffers)) // ALIGNMENT if fixed else 0
         if self.limit < bound:
             return Solution(optimal=True)
         rows = list(self._rows())
@@ -164,10 +185,12 @@ class _Model:
         cost = np.zeros(self.columns)
         cost[self.arena] = self.program.arena_cost * ALIGNMENT
         low, high = np.zeros(self.columns), np.ones(self.columns)
-        high[: self.arena + 1] = self.limit
-        low[self.arena] = bound
+        high[: self.arena] = self.end
+        low[self.arena], high[self.arena] = bound, self.limit
         for c, option in self.flat.items():
             cost[c] = option.cost
+        for c in range(self.places, self.columns):
+            cost[c] = -self.program.gains.get(self.buffers[c - self.places].name, 0.0)
         result = milp(
             cost,
             integrality=np.ones(self.columns),

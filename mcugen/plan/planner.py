@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from mcugen.ir.graph import Graph
 from mcugen.ops.base import Kernel, Target
-from mcugen.plan.arena import Plan, plan_arena
+from mcugen.plan.arena import Plan, offsets_of, plan_arena
 from mcugen.plan.chains import Chain, ChainLayer
 from mcugen.plan.choose import LayerKernel, best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, chain_cycles, choose_chains
-from mcugen.plan.lifetimes import tensor_bytes
+from mcugen.plan.lifetimes import find_buffers, tensor_bytes
 from mcugen.plan.order import lower_order
+from mcugen.plan.regions import count_accesses, split_arena
 
 # what chains must save, and may cost, where cycles count as much as RAM
 MUCH_LESS_RAM = 0.85
@@ -70,6 +71,31 @@ def plan_best_order(
         return graph, planned
     found = (graph, planned), (other, make_plan(other, target, ram_bytes))
     return min(found, key=lambda each: each[1].arena.arena_bytes)
+
+
+def split_plan(graph: Graph, planned: Planned, fast_bytes: int) -> Planned:
+    """The plan with a second block of RAM of at most `fast_bytes` for what is used most.
+
+    As it is where the arena fits there as a whole, or nothing of it.
+    """
+    whole = planned.arena
+    if whole.arena_bytes <= fast_bytes:
+        return planned
+    kernels = _kernels(planned.layers)
+    buffers = find_buffers(graph, kernels, planned.chains)
+    accesses = count_accesses(graph, kernels, planned.chains, buffers)
+    split = split_arena(buffers, accesses, fast_bytes, whole.arena_bytes)
+    if split.fast_bytes == 0:
+        return planned
+    arena = replace(
+        whole,
+        offsets=offsets_of(buffers, split.offsets),
+        arena_bytes=split.slow_bytes,
+        fast_bytes=split.fast_bytes,
+        fast_share=split.fast_share,
+        proof="solver" if split.optimal else None,
+    )
+    return replace(planned, arena=arena)
 
 
 def _pays(chained: Planned, plain: Planned) -> bool:

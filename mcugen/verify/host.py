@@ -27,12 +27,13 @@ class HostNetwork:
 
     target = "host"
 
-    def __init__(self, program: Program, arena_bytes: int) -> None:
-        """Compile the folder.
+    def __init__(self, program: Program, arena_bytes: int, fast_bytes: int = 0) -> None:
+        """Compile the folder, whose API takes one block of RAM or two.
 
         Raises ToolchainError where no compiler is found or the code does not compile.
         """
-        self.program, self.arena_bytes = program, arena_bytes
+        self.program = program
+        self._sizes = [size for size in (arena_bytes, fast_bytes) if size]
         self._temporary = tempfile.TemporaryDirectory(prefix="mcugen-")
         library = Path(self._temporary.name) / f"{program.name}.so"
         host_compiler().shared_library(
@@ -65,10 +66,11 @@ class HostNetwork:
 
     def _declarations(self) -> str:
         pointers = [*self.program.inputs, *self.program.outputs]
+        blocks = ", ".join("void *" for _ in self._sizes)
         return "\n".join(
             [
-                *(f"int8_t *{function}(void *);" for function, _ in pointers),
-                f"int {self.program.name}_invoke(void *);",
+                *(f"int8_t *{function}({blocks});" for function, _ in pointers),
+                f"int {self.program.name}_invoke({blocks});",
                 "void mcugen_trace_into(unsigned char *, uint32_t *, const uint32_t *);",
             ]
         )
@@ -88,7 +90,7 @@ class HostNetwork:
         self, inputs: Batch, traces: NDArray[np.int8], *, keep: bool
     ) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
         samples = len(inputs[0])
-        arena = self._arena()
+        arenas = [_rubbish(size) for size in self._sizes]
         flat = [np.ascontiguousarray(x.reshape(samples, -1)) for x in inputs]
         outputs = tuple(np.empty((samples, n), np.int8) for n in self.program.output_lens)
         ends = np.cumsum(self.program.layer_lens, dtype=np.uint32)
@@ -100,14 +102,8 @@ class HostNetwork:
                 self._words(next_places),
                 self._words(ends),
             )
-            self._call(arena, [x[i] for x in flat], [y[i] for y in outputs])
+            self._call(arenas, [x[i] for x in flat], [y[i] for y in outputs])
         return traces, outputs
-
-    def _arena(self) -> Any:
-        """Exactly the promised bytes, aligned, with rubbish in them."""
-        whole = np.full(self.arena_bytes + ALIGNMENT, 0x5A, np.uint8)
-        start = -whole.ctypes.data % ALIGNMENT
-        return whole[start : start + self.arena_bytes]
 
     def _pointer(self, array: NDArray[Any]) -> Any:
         return self._ffi.from_buffer("unsigned char *", array.view(np.uint8))
@@ -116,15 +112,25 @@ class HostNetwork:
         return self._ffi.from_buffer("uint32_t *", array)
 
     def _call(
-        self, arena: Any, inputs: Sequence[NDArray[np.int8]], outputs: Sequence[NDArray[np.int8]]
+        self,
+        arenas: Sequence[Any],
+        inputs: Sequence[NDArray[np.int8]],
+        outputs: Sequence[NDArray[np.int8]],
     ) -> None:
-        base = self._ffi.from_buffer(arena)
+        bases = [self._ffi.from_buffer(arena) for arena in arenas]
         for (function, _), x in zip(self.program.inputs, inputs, strict=True):
-            self._ffi.memmove(getattr(self._lib, function)(base), x.tobytes(), x.size)
-        code = getattr(self._lib, f"{self.program.name}_invoke")(base)
+            self._ffi.memmove(getattr(self._lib, function)(*bases), x.tobytes(), x.size)
+        code = getattr(self._lib, f"{self.program.name}_invoke")(*bases)
         if code != 0:
             msg = f"{self.program.name}_invoke returned {code}"
             raise ToolchainError(msg)
         for (function, _), y in zip(self.program.outputs, outputs, strict=True):
-            source = getattr(self._lib, function)(base)
+            source = getattr(self._lib, function)(*bases)
             y[:] = np.frombuffer(self._ffi.buffer(source, y.size), np.int8)
+
+
+def _rubbish(size: int) -> Any:
+    """Exactly the promised bytes, aligned, with rubbish in them."""
+    whole = np.full(size + ALIGNMENT, 0x5A, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + size]

@@ -28,12 +28,12 @@ static uint32_t random_word(void)
 
 MCUGEN_NOINLINE static int infer(void)
 {
-    return MCUGEN_NETWORK_INVOKE(arena);
+    return MCUGEN_NETWORK_CALL(MCUGEN_NETWORK_INVOKE, arena);
 }
 
 #define FILL_INPUT(function, len)                                                                  \
     {                                                                                              \
-        int8_t *const input = function(arena);                                                     \
+        int8_t *const input = MCUGEN_NETWORK_CALL(function, arena);                                \
                                                                                                    \
         for (uint32_t i = 0; i < (len); i++) {                                                     \
             input[i] = (int8_t)(random_word() >> 24);                                              \
@@ -43,7 +43,7 @@ MCUGEN_NOINLINE static int infer(void)
 /* FNV-1a */
 #define HASH_OUTPUT(function, len)                                                                 \
     {                                                                                              \
-        const int8_t *const output = function(arena);                                              \
+        const int8_t *const output = MCUGEN_NETWORK_CALL(function, arena);                         \
                                                                                                    \
         for (uint32_t i = 0; i < (len); i++) {                                                     \
             results[1] = (results[1] ^ (uint8_t)output[i]) * 16777619u;                            \

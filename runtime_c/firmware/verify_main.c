@@ -18,7 +18,7 @@ void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes)
 }
 
 #define READ_INPUT(function, len)                                                                  \
-    if (harness_read(function(arena), (len)) != (len)) {                                           \
+    if (harness_read(MCUGEN_NETWORK_CALL(function, arena), (len)) != (len)) {                      \
         return 0;                                                                                  \
     }
 
@@ -29,7 +29,7 @@ static int read_inputs(void *arena)
     return 1;
 }
 
-#define WRITE_OUTPUT(function, len) harness_write(function(arena), (len));
+#define WRITE_OUTPUT(function, len) harness_write(MCUGEN_NETWORK_CALL(function, arena), (len));
 
 static void write_outputs(void *arena)
 {
@@ -44,7 +44,7 @@ int main(void)
     void *const arena = harness_arena();
 
     while (read_inputs(arena)) {
-        if (MCUGEN_NETWORK_INVOKE(arena) != 0) {
+        if (MCUGEN_NETWORK_CALL(MCUGEN_NETWORK_INVOKE, arena) != 0) {
             harness_fail("invoke failed");
         }
         write_outputs(arena);

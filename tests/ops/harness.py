@@ -101,7 +101,8 @@ def check_c(compiled: Compilation, inputs: Batch) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_files(folder, compiled.files)
-        with HostNetwork(program_of(folder, compiled.graph), compiled.plan.arena_bytes) as network:
+        plan, program = compiled.plan, program_of(folder, compiled.graph)
+        with HostNetwork(program, plan.arena_bytes, plan.fast_bytes) as network:
             assert compare(compiled.graph, network, inputs).inputs == len(inputs[0])
 
 
