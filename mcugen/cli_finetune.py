@@ -126,7 +126,9 @@ def _bar(silent: bool) -> Iterator[Callable[[int, int, str], None]]:
         if silent or not sys.stderr.isatty():
             return
         if not bars:
-            bar = click.progressbar(length=total, file=sys.stderr, item_show_func=str)
+            bar = click.progressbar(
+                length=total, file=sys.stderr, item_show_func=lambda text: text or ""
+            )
             bars.append(stack.enter_context(bar))
         bars[0].update(done - bars[0].pos, text)
 

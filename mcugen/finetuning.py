@@ -195,6 +195,7 @@ def _start(model: Model, options: FinetuneOptions) -> _Start:
         name=options.name,
         layout=options.input_layout,
     )
+    source.check_choice(options.quant)
     graph, quantization = source.graph, source.quantization
     shapes = input_shapes(graph)
     batches = _batches(graph, options)

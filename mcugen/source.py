@@ -15,6 +15,7 @@ from mcugen.frontend.export import to_graph
 from mcugen.frontend.load import LoadOptions, load
 from mcugen.ir.graph import Graph
 from mcugen.ir.quantization import Quantization
+from mcugen.quantize.options import QuantOptions
 from mcugen.tuned import TunedNetwork, is_tuned, load_tuned
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ class Source:
         """
         if self.program is not None:
             check_import(self.program, self.graph, samples)
+
+    def check_choice(self, quant: QuantOptions) -> None:
+        """Raise OptionError where `quant` would choose what a tuned network has chosen already."""
+        if self.quantization is not None and quant != QuantOptions():
+            msg = (
+                "the network was tuned for its quantization, which is taken as it is: leave out "
+                f"the options of quantization ({quant.text()})"
+            )
+            raise OptionError(msg)
 
 
 def open_model(

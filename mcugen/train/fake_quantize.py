@@ -22,17 +22,17 @@ class _FakeQuantize(torch.autograd.Function):
         ctx: Any, x: torch.Tensor, scale: torch.Tensor, low: int, high: int
     ) -> torch.Tensor:
         v = x / scale
-        steps = torch.floor(v + 0.5)
+        steps = (v + 0.5).floor_()
         clamped = steps.clamp(low, high)
         inside = clamped == steps
         wanted = [inside]
         if ctx.needs_input_grad[1]:
             shared = x.numel() / scale.numel()
             slope = torch.where(inside, clamped - v, clamped)
-            wanted.append(slope / (shared * max(high, 1)) ** 0.5)
+            wanted.append(slope.div_((shared * max(high, 1)) ** 0.5))
         ctx.save_for_backward(*wanted)
         ctx.scale_shape = scale.shape
-        return clamped * scale
+        return clamped.mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

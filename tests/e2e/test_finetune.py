@@ -222,6 +222,8 @@ def test_options_that_a_tuned_network_has_settled_are_refused(
     tune(net_file, train, out, "--epochs", 1)
     told = refused("build", out, "--board", "cortex-m4", "--ranges", "percentile:99")
     assert "tuned for its quantization" in told
+    told = refused("finetune", out, "--train", train, "--quant", "estimate")
+    assert "tuned for its quantization" in told
     told = refused("build", out, "--board", "cortex-m4", "--input-layout", "nchw")
     assert "--input-layout was settled when the network was tuned" in told
     out.write_bytes(out.read_bytes()[:-40])
