@@ -16,7 +16,7 @@ from mcugen.boards import Board, load_board
 from mcugen.config import BuildOptions
 from mcugen.data import load_calibration, load_eval, synthetic_inputs
 from mcugen.emit.write import REPORT, check_target, staging, write_files
-from mcugen.errors import MissingToolError, OptionError
+from mcugen.errors import MissingToolError
 from mcugen.evaluate import Accuracy, accuracy, layer_sqnr, stored_inputs
 from mcugen.frontend.export import input_shapes
 from mcugen.frontend.load import LoadOptions
@@ -25,7 +25,6 @@ from mcugen.network import REFERENCE
 from mcugen.ops.base import Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.budget import check_budget
-from mcugen.quantize.options import QuantOptions
 from mcugen.report.report import make_report
 from mcugen.simulate.program import Program, program_of
 from mcugen.simulate.size import Size, network_size
@@ -79,7 +78,7 @@ def build(
         name=options.name,
         layout=options.input_layout,
     )
-    _check_settled(source, options)
+    source.check_choice(options.quant)
     out = options.out or Path("build") / source.graph.name
     check_target(out)
     data = _read_data(source, options)
@@ -102,16 +101,6 @@ def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
         ram_bytes=board.ram_bytes,
         dump_dir=options.dump_dir,
     )
-
-
-def _check_settled(source: Source, options: BuildOptions) -> None:
-    """Raise OptionError where an option would choose what a tuned network has chosen already."""
-    if source.quantization is not None and options.quant != QuantOptions():
-        msg = (
-            "the network was tuned for its quantization, which the build takes as it is: leave "
-            f"out the options of quantization ({options.quant.text()})"
-        )
-        raise OptionError(msg)
 
 
 def _read_data(source: Source, options: BuildOptions) -> _Data:
