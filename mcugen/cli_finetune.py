@@ -6,13 +6,19 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcugen.cli_options import guarded, model_options, quant_options, status_lines, taken_quant
+from mcugen.cli_options import (
+    guarded,
+    model_options,
+    progress_bars,
+    quant_options,
+    status_lines,
+    taken_quant,
+)
 from mcugen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -74,7 +80,7 @@ def finetune(model: Path, as_json: bool, quiet: bool, **choices: Any) -> None:
 
     options = _options(model, choices)
     silent = quiet or as_json
-    with contextlib.redirect_stdout(sys.stderr), _bar(silent) as progress:
+    with contextlib.redirect_stdout(sys.stderr), progress_bars(silent) as progress:
         try:
             found = run(model, options, status_lines(silent), progress).values()
         except KeyboardInterrupt:
@@ -115,22 +121,3 @@ def _distill(choices: dict[str, Any]) -> Distill | None:
         msg = f"{', '.join(flags)} is about learning from the float network: add --distill"
         raise OptionError(msg)
     return None
-
-
-@contextlib.contextmanager
-def _bar(silent: bool) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on an interactive terminal only, from the first step on."""
-    bars: list[Any] = []
-
-    def show(done: int, total: int, text: str) -> None:
-        if silent or not sys.stderr.isatty():
-            return
-        if not bars:
-            bar = click.progressbar(
-                length=total, file=sys.stderr, item_show_func=lambda text: text or ""
-            )
-            bars.append(stack.enter_context(bar))
-        bars[0].update(done - bars[0].pos, text)
-
-    with contextlib.ExitStack() as stack:
-        yield show

@@ -6,10 +6,11 @@ Exit codes: 0 success, 1 a bug of mcugen (a mismatch included), 2 a mistake that
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -140,3 +141,27 @@ def status_lines(silent: bool) -> Callable[[str], None]:
     if silent or not sys.stderr.isatty():
         return lambda _: None
     return lambda text: click.echo(f"{text} ...", err=True)
+
+
+@contextlib.contextmanager
+def progress_bars(silent: bool) -> Iterator[Callable[[int, int, str], None]]:
+    """What long work calls with steps done, steps in all and a few words; shown as a bar.
+
+    On an interactive terminal only, from the first step on. Work of another length has a bar of
+    its own, below the one before.
+    """
+    bars: list[Any] = []
+
+    def show(done: int, total: int, text: str) -> None:
+        if silent or not sys.stderr.isatty():
+            return
+        if not bars or bars[-1].length != total or done < bars[-1].pos:
+            bar = click.progressbar(
+                length=total, file=sys.stderr, item_show_func=lambda text: text or ""
+            )
+            stack.close()  # ends the line of the bar before
+            bars.append(stack.enter_context(bar))
+        bars[-1].update(done - bars[-1].pos, text)
+
+    with contextlib.ExitStack() as stack:
+        yield show
