@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -110,9 +110,10 @@ def search(buffers: Buffers, steps: int = SEARCH_STEPS) -> Placement:
     Deterministic: the random exchanges come from a fixed seed.
     """
     bound = align(lower_bound(buffers))
+    rivals = _rivals(buffers)
     orders = [sorted(buffers.all, key=key) for key in _ORDERS]
-    best_order = min(orders, key=lambda order: extent(buffers, place(buffers, order)))
-    best = place(buffers, best_order)
+    best_order = min(orders, key=lambda order: extent(buffers, _place(rivals, order)))
+    best = _place(rivals, best_order)
     generator = np.random.default_rng(0)
     for _ in range(steps if len(best_order) > 1 else 0):
         if extent(buffers, best) <= bound:
@@ -120,7 +121,7 @@ def search(buffers: Buffers, steps: int = SEARCH_STEPS) -> Placement:
         order = list(best_order)
         source, target = generator.integers(0, len(order), 2)
         order.insert(int(target), order.pop(int(source)))
-        placed = place(buffers, order)
+        placed = _place(rivals, order)
         if extent(buffers, placed) <= extent(buffers, best):
             best_order, best = order, placed
     return best
@@ -132,43 +133,45 @@ def place(buffers: Buffers, order: Sequence[Buffer]) -> Placement:
     Source: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020;
     here with pairs that may overlap.
     """
+    return _place(_rivals(buffers), order)
+
+
+# of each buffer, the others that are live with it: from where to where, relative to such another
+# one's offset, it must not begin, both ends excluded
+_Rivals = Mapping[str, Mapping[str, tuple[int, int]]]
+
+
+def _rivals(buffers: Buffers) -> _Rivals:
+    return {
+        one.name: {
+            other.name: _forbidden(buffers, one, other)
+            for other in buffers.all
+            if other is not one and other.meets(one)
+        }
+        for one in buffers.all
+    }
+
+
+def _forbidden(buffers: Buffers, one: Buffer, other: Buffer) -> tuple[int, int]:
+    """They would touch, and not as the kernel that reads one and writes the other allows."""
+    as_output = buffers.distances.get((one.name, other.name), one.size_bytes)
+    as_operand = buffers.distances.get((other.name, one.name), other.size_bytes)
+    return -min(one.size_bytes, as_output), min(other.size_bytes, as_operand)
+
+
+def _place(rivals: _Rivals, order: Sequence[Buffer]) -> Placement:
     placed: dict[str, int] = {}
-    done: list[Buffer] = []
     for buffer in order:
-        others = [(other, placed[other.name]) for other in done if other.meets(buffer)]
-        placed[buffer.name] = next(
-            offset
-            for offset in sorted(set(_candidates(buffers, buffer, others)))
-            if all(_may_lie(buffers, buffer, offset, *other) for other in others)
-        )
-        done.append(buffer)
+        near = rivals[buffer.name]
+        taken = sorted((at + near[n][0], at + near[n][1]) for n, at in placed.items() if n in near)
+        offset = 0
+        for start, end in taken:
+            if offset <= start:
+                break  # and so before all that follow
+            if offset < end:
+                offset = align(end)
+        placed[buffer.name] = offset
     return placed
-
-
-def _candidates(
-    buffers: Buffers, buffer: Buffer, others: Sequence[tuple[Buffer, int]]
-) -> Iterator[int]:
-    """Offsets at which the lowest free place can be."""
-    yield 0
-    for other, offset in others:
-        yield align(offset + other.size_bytes)
-        as_operand = buffers.distances.get((other.name, buffer.name))
-        if as_operand is not None:
-            yield max(0, align(offset + as_operand))
-        # an output that may overlap takes the lowest offset that is free otherwise, if low enough
-
-
-def _may_lie(
-    buffers: Buffers, buffer: Buffer, offset: int, other: Buffer, other_offset: int
-) -> bool:
-    """The two do not touch, or only as the kernel that reads one and writes the other allows."""
-    if offset + buffer.size_bytes <= other_offset or other_offset + other.size_bytes <= offset:
-        return True
-    as_output = buffers.distances.get((buffer.name, other.name))
-    if as_output is not None and offset + as_output <= other_offset:
-        return True
-    as_operand = buffers.distances.get((other.name, buffer.name))
-    return as_operand is not None and other_offset + as_operand <= offset
 
 
 def extent(buffers: Buffers, placed: Placement) -> int:
