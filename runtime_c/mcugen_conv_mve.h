@@ -6,6 +6,10 @@
  * Input columns of one row of windows are laid one after the other, each with its kernel_h pixels
  * below each other: every window is then one run of bytes, and neighbours share all but stride_w
  * columns. Where windows are runs of the input already (1x1), they are read there.
+ *
+ * Weights of 4 bits are stored two channels to a byte, the first one lower, those of 2 bits four
+ * channels to a byte. Shifted and masked to the upper bits of a byte they are 16 or 64 times the
+ * weight, and so are sums, biases and what multipliers expect.
  */
 #ifndef MCUGEN_CONV_MVE_H_INCLUDED
 #define MCUGEN_CONV_MVE_H_INCLUDED
@@ -36,7 +40,8 @@ typedef struct {
     int32_t direct;       /* windows are runs of the input: no padding, one row each */
     int32_t steps;        /* vectors per window, the last one filled up with zero weights */
     int32_t fours;        /* output channels by four, the last ones filled up with zero weights */
-    const int8_t *weight; /* [fours, steps, 4, 16], a window being [kernel_w, kernel_h, in_ch] */
+    const int8_t *weight; /* [fours, steps, 4, 16], a window being [kernel_w, kernel_h, in_ch];
+                             of 4 bits [fours, steps, 2, 16], of 2 bits [fours, steps, 16] */
     const int32_t *bias;  /* [row classes, col_classes, fours, 4] */
     const uint16_t *row_class; /* [out_h], null where the bias is the same everywhere */
     const uint16_t *col_class; /* [out_w], null likewise */
@@ -44,6 +49,9 @@ typedef struct {
     const uint8_t *spread; /* [16], places in a column of narrow pixels' bytes; null if wide */
     mcugen_mve_requantize_t requantize;
 } mcugen_conv_mve_s8_params_t;
+
+typedef mcugen_conv_mve_s8_params_t mcugen_conv_mve_s8_w4_params_t;
+typedef mcugen_conv_mve_s8_params_t mcugen_conv_mve_s8_w2_params_t;
 
 /** What the inner block works on; assembly knows the places of the members. */
 typedef struct {
@@ -244,11 +252,81 @@ mcugen_conv_mve_block_n(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
         MCUGEN_CONV_MVE_NEXT
         MCUGEN_CONV_MVE_TAIL);
 }
+
+/* Weights of two channels times a vector of each window, and on to the next vectors. */
+#define MCUGEN_CONV_MVE_NARROW_STEP(multiply, weights)                                             \
+    weights                                                                                        \
+    "vldrb.8 q2, [r3], #16\n"                                                                      \
+    "" #multiply " r0, q0, q2\n"                                                                   \
+    "vldrb.8 q3, [r5], #16\n"                                                                      \
+    "" #multiply " r2, q1, q2\n"                                                                   \
+    "vldrb.8 q2, [r7], #16\n"                                                                      \
+    "" #multiply " r4, q0, q3\n"                                                                   \
+    "" #multiply " r6, q1, q3\n"                                                                   \
+    "" #multiply " r8, q0, q2\n"                                                                   \
+    "" #multiply " r10, q1, q2\n"
+
+#define MCUGEN_CONV_MVE_NARROW_LOOP(weights)                                                       \
+    MCUGEN_CONV_MVE_NARROW_STEP(vmladav.s8, weights)                                               \
+    "wls lr, r12, 3f\n"                                                                            \
+    "2:\n"                                                                                         \
+    MCUGEN_CONV_MVE_NARROW_STEP(vmladava.s8, weights)                                              \
+    "le lr, 2b\n"                                                                                  \
+    "3:\n"                                                                                         \
+    "sub r3, r3, r9, lsl #4\n"                                                                     \
+    "sub r5, r5, r9, lsl #4\n"                                                                     \
+    "sub r7, r7, r9, lsl #4\n"
+
+/** Weights of 4 bits. */
+static MCUGEN_NAKED void
+mcugen_conv_mve_block_w4(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
+{
+    __asm__ __volatile__(
+        MCUGEN_CONV_MVE_HEAD
+        "vmov.i8 q4, #0xf0\n"
+        "1:\n"
+        MCUGEN_CONV_MVE_NARROW_LOOP("vldrb.8 q1, [r1], #32\n"
+                                    "vshl.i8 q0, q1, #4\n"
+                                    "vand q1, q1, q4\n")
+        MCUGEN_CONV_MVE_SUMS(0)
+        "sub r1, r1, r9, lsl #5\n"
+        "adds r1, #16\n"
+        MCUGEN_CONV_MVE_NARROW_LOOP("vldrb.8 q1, [r1], #32\n"
+                                    "vshl.i8 q0, q1, #4\n"
+                                    "vand q1, q1, q4\n")
+        MCUGEN_CONV_MVE_SUMS(8)
+        "subs r1, #16\n"
+        MCUGEN_CONV_MVE_NEXT
+        MCUGEN_CONV_MVE_TAIL);
+}
+
+/** Weights of 2 bits. */
+static MCUGEN_NAKED void
+mcugen_conv_mve_block_w2(const mcugen_conv_mve_block_t *block MCUGEN_UNUSED)
+{
+    __asm__ __volatile__(
+        MCUGEN_CONV_MVE_HEAD
+        "vmov.i8 q4, #0xc0\n"
+        "1:\n"
+        MCUGEN_CONV_MVE_NARROW_LOOP("vldrb.8 q1, [r1], #16\n"
+                                    "vshl.i8 q0, q1, #6\n"
+                                    "vshl.i8 q1, q1, #4\n"
+                                    "vand q1, q1, q4\n")
+        MCUGEN_CONV_MVE_SUMS(0)
+        "sub r1, r1, r9, lsl #4\n"
+        MCUGEN_CONV_MVE_NARROW_LOOP("vldrb.8 q1, [r1], #16\n"
+                                    "vshl.i8 q0, q1, #2\n"
+                                    "vand q1, q1, q4\n"
+                                    "vand q0, q0, q4\n")
+        MCUGEN_CONV_MVE_SUMS(8)
+        MCUGEN_CONV_MVE_NEXT
+        MCUGEN_CONV_MVE_TAIL);
+}
 /* clang-format on */
 #endif
 
 /** Sums of a tile: the same in plain C. */
-static inline void mcugen_conv_mve_sums(const mcugen_conv_mve_block_t *block)
+static inline void mcugen_conv_mve_sums(int32_t bits, const mcugen_conv_mve_block_t *block)
 {
     const int8_t *weight = block->weight;
     int32_t *sums = block->sums;
@@ -262,23 +340,29 @@ static inline void mcugen_conv_mve_sums(const mcugen_conv_mve_block_t *block)
         for (int32_t k = 0; k < (MCUGEN_VECTOR * block->steps); k += MCUGEN_VECTOR) {
             for (int32_t i = 0; i < 4; i++) {
                 for (int32_t j = 0; j < MCUGEN_VECTOR; j++) {
+                    const int32_t w = mcugen_mve_weight(weight, i, j, bits);
                     for (int32_t p = 0; p < MCUGEN_CONV_MVE_TILE; p++) {
-                        sums[(4 * p) + i] += weight[j] * block->window[p][k + j];
+                        sums[(4 * p) + i] += w * block->window[p][k + j];
                     }
                 }
-                weight += MCUGEN_VECTOR;
             }
+            weight += (MCUGEN_VECTOR / 2) * bits;
         }
         sums += 4 * MCUGEN_CONV_MVE_TILE;
     }
 }
 
 /** All channels of the pixels of a tile. None is stored before all are summed up. */
-static inline void mcugen_conv_mve_tile(const mcugen_conv_mve_s8_params_t *p,
-                                        const mcugen_conv_mve_block_t *block)
+static MCUGEN_ALWAYS_INLINE void mcugen_conv_mve_tile(int32_t bits,
+                                                      const mcugen_conv_mve_s8_params_t *p,
+                                                      const mcugen_conv_mve_block_t *block)
 {
 #if MCUGEN_HAS_MVE
-    if (p->steps == 1) {
+    if (bits == 4) {
+        mcugen_conv_mve_block_w4(block);
+    } else if (bits == 2) {
+        mcugen_conv_mve_block_w2(block);
+    } else if (p->steps == 1) {
         mcugen_conv_mve_block_1(block);
     } else if (p->steps == 2) {
         mcugen_conv_mve_block_2(block);
@@ -286,7 +370,7 @@ static inline void mcugen_conv_mve_tile(const mcugen_conv_mve_s8_params_t *p,
         mcugen_conv_mve_block_n(block);
     }
 #else
-    mcugen_conv_mve_sums(block);
+    mcugen_conv_mve_sums(bits, block);
     for (int32_t i = 0; i < MCUGEN_CONV_MVE_TILE; i++) {
         for (int32_t o = 0; o < p->out_ch; o++) {
             const int32_t place = (((o / 4) * MCUGEN_CONV_MVE_TILE) + i) * 4;
@@ -445,14 +529,17 @@ static inline void mcugen_conv_mve_copy_windows(const mcugen_conv_mve_s8_params_
 /**
  * One row of outputs.
  *
+ * @param[in]  bits   Of a weight: 8, 4 or 2.
  * @param[in]  row    The windows: each kernel_w columns long, stride_w columns after the last.
  * @param[in]  len    Bytes that may be read from there.
  * @param[out] output int8 [out_w, out_ch].
  * @param      copies Room for MCUGEN_CONV_MVE_TILE windows, where they may end after len.
  */
-static inline void mcugen_conv_mve_row(const mcugen_conv_mve_s8_params_t *p,
-                                       mcugen_conv_mve_block_t *block, int32_t y, const int8_t *row,
-                                       int32_t len, int8_t *output, int8_t *copies)
+static MCUGEN_ALWAYS_INLINE void mcugen_conv_mve_row(int32_t bits,
+                                                     const mcugen_conv_mve_s8_params_t *p,
+                                                     mcugen_conv_mve_block_t *block, int32_t y,
+                                                     const int8_t *row, int32_t len, int8_t *output,
+                                                     int8_t *copies)
 {
     const int32_t step = p->stride_w * p->kernel_h * p->in_ch;
     const int32_t out_ch = p->out_ch;
@@ -477,7 +564,7 @@ static inline void mcugen_conv_mve_row(const mcugen_conv_mve_s8_params_t *p,
         if ((place + (third * step)) > safe) {
             mcugen_conv_mve_copy_windows(p, block, copies);
         }
-        mcugen_conv_mve_tile(p, block);
+        mcugen_conv_mve_tile(bits, p, block);
         output += pixels * out_ch;
         place += pixels * step;
         x += pixels;
@@ -487,14 +574,16 @@ static inline void mcugen_conv_mve_row(const mcugen_conv_mve_s8_params_t *p,
 /**
  * Convolution with undivided channels and no dilation along the width.
  *
+ * @param[in]  bits    Of a weight: 8, 4 or 2.
  * @param[in]  p       Geometry, weights and requantization.
  * @param[in]  input   int8 [in_h, in_w, in_ch].
  * @param[out] output  int8 [out_h, out_w, out_ch].
  * @param      scratch int32 [fours, MCUGEN_CONV_MVE_TILE, 4] of sums, then the columns of one row
  *                     of windows and a vector more, or MCUGEN_CONV_MVE_TILE windows if direct.
  */
-MCUGEN_KERNEL void mcugen_conv_mve_s8(const mcugen_conv_mve_s8_params_t *p, const int8_t *input,
-                                      int8_t *output, int8_t *scratch)
+static MCUGEN_ALWAYS_INLINE void mcugen_conv_mve(int32_t bits, const mcugen_conv_mve_s8_params_t *p,
+                                                 const int8_t *input, int8_t *output,
+                                                 int8_t *scratch)
 {
     const int32_t columns = ((p->out_w - 1) * p->stride_w) + p->kernel_w;
     const int32_t columns_len = columns * p->kernel_h * p->in_ch;
@@ -519,7 +608,8 @@ MCUGEN_KERNEL void mcugen_conv_mve_s8(const mcugen_conv_mve_s8_params_t *p, cons
     block.rest_mask = (1u << (4 * (p->out_ch % 4))) - 1u;
     if (p->direct != 0) {
         for (int32_t y = 0; y < p->out_h; y++) {
-            mcugen_conv_mve_row(p, &block, y, &input[y * in_row], len, &output[y * out_row], lines);
+            mcugen_conv_mve_row(bits, p, &block, y, &input[y * in_row], len, &output[y * out_row],
+                                lines);
             len -= in_row;
         }
         return;
@@ -527,9 +617,30 @@ MCUGEN_KERNEL void mcugen_conv_mve_s8(const mcugen_conv_mve_s8_params_t *p, cons
     mcugen_mve_fill(lines, p->pad_value, columns_len + MCUGEN_VECTOR);
     for (int32_t y = 0; y < p->out_h; y++) {
         mcugen_conv_mve_lay(p, input, y, lines);
-        mcugen_conv_mve_row(p, &block, y, lines, columns_len + MCUGEN_VECTOR, &output[y * out_row],
-                            lines);
+        mcugen_conv_mve_row(bits, p, &block, y, lines, columns_len + MCUGEN_VECTOR,
+                            &output[y * out_row], lines);
     }
+}
+
+/** mcugen_conv_mve. */
+MCUGEN_KERNEL void mcugen_conv_mve_s8(const mcugen_conv_mve_s8_params_t *p, const int8_t *input,
+                                      int8_t *output, int8_t *scratch)
+{
+    mcugen_conv_mve(8, p, input, output, scratch);
+}
+
+/** mcugen_conv_mve with weights of 4 bits. */
+MCUGEN_KERNEL void mcugen_conv_mve_s8_w4(const mcugen_conv_mve_s8_w4_params_t *p,
+                                         const int8_t *input, int8_t *output, int8_t *scratch)
+{
+    mcugen_conv_mve(4, p, input, output, scratch);
+}
+
+/** mcugen_conv_mve with weights of 2 bits. */
+MCUGEN_KERNEL void mcugen_conv_mve_s8_w2(const mcugen_conv_mve_s8_w2_params_t *p,
+                                         const int8_t *input, int8_t *output, int8_t *scratch)
+{
+    mcugen_conv_mve(2, p, input, output, scratch);
 }
 
 #ifdef __cplusplus

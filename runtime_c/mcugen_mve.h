@@ -82,6 +82,19 @@ static inline int8_t mcugen_mve_requantize_one(const mcugen_mve_requantize_t *r,
                              r->low, r->high);
 }
 
+/**
+ * A weight of channel i of four, in lane j of a vector of each. Of 4 and 2 bits two and four channels
+ * share a byte, and it is 16 or 64 times the weight.
+ */
+static inline int32_t mcugen_mve_weight(const int8_t *four, int32_t i, int32_t j, int32_t bits)
+{
+    const int32_t share = 8 / bits;
+    const uint32_t byte = (uint32_t)(uint8_t)four[((i / share) * MCUGEN_VECTOR) + j];
+    const uint32_t top = byte << (8 - (bits * ((i % share) + 1)));
+
+    return (int32_t)(int8_t)(uint8_t)(top & (0xffu & ~(0xffu >> bits)));
+}
+
 /** Set len bytes. */
 static inline void mcugen_mve_fill(int8_t *target, int32_t value, int32_t len)
 {

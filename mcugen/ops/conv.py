@@ -279,6 +279,8 @@ class ConvS8(IntOp):
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
         if self.weight_bits < 8:
+            if mve.FEATURE in target.features and not self.depthwise:
+                found += conv_mve.conv_kernels(self, inputs, output)
             if dsp.serves(target, self.requantize):
                 found += conv_dsp.conv_kernels(self, inputs, output)
             if is_scalar(target):

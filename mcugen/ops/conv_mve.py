@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugen.fixed_point import IntArray, Requantize
+from mcugen.fixed_point import INT32_MAX, IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops import mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap
 from mcugen.ops.depthwise_mve import depthwise_kernels
 from mcugen.ops.overlap import forward_distance
+from mcugen.ops.scalar import accumulator_bound
 from mcugen.ops.weights import bias_classes
 from mcugen.ops.window import Window, as_image
 
@@ -33,6 +34,7 @@ class Layer(NamedTuple):
     bias: IntArray
     requantize: Requantize
     pad_value: int = 0
+    bits: int = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +103,27 @@ def conv_kernels(op: ConvS8, inputs: Sequence[Shape], output: Shape) -> tuple[Ke
     if op.depthwise:
         return depthwise_kernels(op, inputs, output)
     dilated = window.kernel[1] > 1 and window.dilation[1] > 1
-    if op.groups > 1 or dilated or not mve.applies(op.requantize):
+    layer = widened(Layer(op.weight, op.bias, op.requantize, op.pad_value, op.weight_bits))
+    if op.groups > 1 or dilated or layer is None or not mve.applies(layer.requantize):
         return ()
     of = _geometry(inputs[0], output, window, flat=op.bias.ndim == 1)
-    return (dense_kernel(of, Layer(op.weight, op.bias, op.requantize, op.pad_value)),)
+    return (dense_kernel(of, layer),)
+
+
+def widened(layer: Layer) -> Layer | None:
+    """The layer with biases and shifts for weights that stand in the upper bits of a byte.
+
+    None where an accumulator could leave int32. The same where weights have 8 bits.
+    """
+    if layer.bits == 8:
+        return layer
+    up = 8 - layer.bits
+    bound = accumulator_bound(layer.weight, layer.bias)
+    if np.any(bound << up > INT32_MAX):
+        return None
+    return layer._replace(
+        bias=layer.bias << up, requantize=mve.shifted(layer.requantize, bound, up)
+    )
 
 
 def _geometry(source: Shape, output: Shape, window: Window, flat: bool) -> Geometry:
@@ -124,13 +143,24 @@ def _geometry(source: Shape, output: Shape, window: Window, flat: bool) -> Geome
     )
 
 
-def pack_weights(weight: NDArray[np.int8]) -> NDArray[np.int8]:
-    """[out_ch, kernel_h, kernel_w, in_ch] as [fours, steps, 4, 16], columns of a window outside."""
+def pack_weights(weight: NDArray[np.int8], bits: int) -> NDArray[np.int8]:
+    """[out_ch, kernel_h, kernel_w, in_ch] as [fours, steps, 4, 16], columns of a window outside.
+
+    Of fewer bits 2 or 4 channels share a byte, the first one lowest: [fours, steps, bits / 2, 16].
+    """
     windows = weight.transpose(0, 2, 1, 3).reshape(len(weight), -1)
     rows = mve.round_up(len(windows), mve.LANES) - len(windows)
     behind = mve.round_up(windows.shape[1], mve.VECTOR) - windows.shape[1]
     full = np.pad(windows, ((0, rows), (0, behind)))
-    return full.reshape(-1, mve.LANES, full.shape[1] // mve.VECTOR, mve.VECTOR).swapaxes(1, 2)
+    lanes = full.reshape(-1, mve.LANES, full.shape[1] // mve.VECTOR, mve.VECTOR).swapaxes(1, 2)
+    if bits == 8:
+        return lanes
+    share = 8 // bits
+    codes = lanes.astype(np.uint8) & ((1 << bits) - 1)
+    apart = codes.reshape(*codes.shape[:2], mve.LANES // share, share, mve.VECTOR)
+    places = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
+    together: NDArray[np.uint8] = (apart << places).sum(axis=3, dtype=np.uint8)
+    return together.view(np.int8)
 
 
 def _spread(of: Geometry) -> tuple[ConstTable, ...]:
@@ -148,8 +178,9 @@ def dense_kernel(of: Geometry, layer: Layer) -> Kernel:
     bias_fields, bias_tables = bias_classes(mve.fill_up(layer.bias))
     requant_fields, requant_tables = mve.requantize_fields(layer.requantize, of.out_ch)
     spread = _spread(of)
+    suffix = "" if layer.bits == 8 else f"_w{layer.bits}"
     call = KernelCall(
-        function="mcugen_conv_mve_s8",
+        function=f"mcugen_conv_mve_s8{suffix}",
         header="mcugen_conv_mve.h",
         fields=(
             ("in_h", of.in_h),
@@ -170,7 +201,9 @@ def dense_kernel(of: Geometry, layer: Layer) -> Kernel:
         ),
         tables=(
             ConstTable(
-                suffix="weight", values=pack_weights(layer.weight), comment="[out_ch / 4, k, 4, 16]"
+                suffix="weight",
+                values=pack_weights(layer.weight, layer.bits),
+                comment=f"[out_ch / 4, k, {layer.bits // 2}, 16]",
             ),
             *bias_tables,
             *spread,
@@ -180,9 +213,9 @@ def dense_kernel(of: Geometry, layer: Layer) -> Kernel:
     )
     tile = TILE if layer.bias.ndim == 1 else 1
     return Kernel(
-        variant="mve_2x3",
+        variant=f"mve_2x3{suffix}",
         calls=(call,),
-        cycles=instructions(of),
+        cycles=instructions(of, layer.bits),
         overlaps=(Overlap(operand=0, distance=distance(of, tile)),),
     )
 
@@ -201,9 +234,11 @@ def distance(of: Geometry, tile: int) -> int:
     return forward_distance(writes.ravel(), later)
 
 
-def instructions(of: Geometry) -> float:
+def instructions(of: Geometry, bits: int) -> float:
     """Executed instructions of the kernel, as counted on the simulated core."""
     sums = {1: 28.0, 2: 44.0}.get(of.steps, 20.0 + 24.0 * of.steps)
+    if bits < 8:
+        sums = 20.0 + (26.0 if bits == 4 else 28.0) * of.steps
     computed = of.tiles * (of.fours * (sums + 28.0) + 73.0)
     return 60.0 + computed + (0.0 if of.direct else of.out_h * _laying(of))
 

@@ -196,6 +196,8 @@ class LinearS8(IntOp):
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
         if self.weight_bits < 8:
+            if mve.FEATURE in target.features:
+                found += linear_mve.linear_kernels(self, output)
             if dsp.serves(target, self.requantize):
                 found += linear_dsp.linear_kernels(self, output)
             if is_scalar(target):

@@ -34,6 +34,23 @@ def applies(requantize: Requantize) -> bool:
     return requantize.mode == "single" and bool(np.all(requantize.shift >= LEAST_SHIFT))
 
 
+def shifted(requantize: Requantize, bound: IntArray, up: int) -> Requantize:
+    """The same results of accumulators times 2^up.
+
+    bound: int64 [C], the largest accumulators. A factor that rounds all of them to zero becomes
+    zero, as its shift could be too large otherwise.
+    """
+    multiplier = np.broadcast_to(requantize.multiplier, len(bound))
+    shift = np.broadcast_to(requantize.shift, len(bound))
+    products = zip(bound.tolist(), multiplier.tolist(), shift.tolist(), strict=True)
+    silent = np.array([b * m < 1 << (t - 1) for b, m, t in products])
+    return replace(
+        requantize,
+        multiplier=np.where(silent, 0, multiplier),
+        shift=np.where(silent, LEAST_SHIFT, shift + up),
+    )
+
+
 def requantize_fields(
     requantize: Requantize, channels: int
 ) -> tuple[Fields, tuple[ConstTable, ...]]:

@@ -36,8 +36,8 @@ def target_of(name: str) -> Target:
 
 
 CORES = ("cortex-m4", "cortex-m0plus", "cortex-m3", "riscv32imc")
-DSP, SCALAR = target_of("cortex-m4"), target_of("cortex-m3")
-FAST = {DSP: ("dsp_4x2_w", "dsp_4x1_w"), SCALAR: ("pair_w", "eight_w")}
+DSP, SCALAR, MVE = (target_of(name) for name in ("cortex-m4", "cortex-m3", "cortex-m55"))
+FAST = {DSP: ("dsp_4x2_w", "dsp_4x1_w"), SCALAR: ("pair_w", "eight_w"), MVE: ("mve_", "dsp_")}
 KINDS = ("random", "ends", "highest", "lowest")
 POINT, SAME = Window(kernel=(1, 1)), Window(kernel=(3, 3), pads=(1, 1, 1, 1))
 
@@ -180,6 +180,13 @@ def some_of_all(bits: int, kinds: tuple[str, ...]) -> list[Case]:
 def test_biases_that_depend_on_the_place(bits: int, target: Target) -> None:
     assert kernel_for(placed(bits), target).variant.startswith(FAST[target])
     check_op(*placed(bits), target=target, minimum=20)
+
+
+@pytest.mark.slow
+def test_on_the_cortex_m55() -> None:
+    """Fewer cases, as its simulator is slow."""
+    cases = some_of_all(4, KINDS[:1]) + some_of_all(2, KINDS[1:2])
+    check_on_core(network_of(cases), "cortex-m55", minimum=6)
 
 
 @pytest.mark.slow
