@@ -9,7 +9,7 @@ from typing import Any
 
 from mcugen.compiler import BuildResult
 from mcugen.compiler import build as _build
-from mcugen.config import BuildOptions, InputLayout, Optimize, Requant, Samples
+from mcugen.config import BuildOptions, FastRam, InputLayout, Optimize, Requant, Samples
 from mcugen.errors import OptionError
 from mcugen.finetuning import FinetuneOptions, FinetuneResult, Loss
 from mcugen.finetuning import finetune as _finetune
@@ -52,6 +52,7 @@ def build(
     symmetric: bool = False,
     power_of_two: bool = False,
     optimize: Optimize = "balanced",
+    fast_ram: FastRam = 0,
     skip_passes: Collection[str] = (),
     sanitize: bool = False,
     simulate: int = 16,
@@ -74,6 +75,8 @@ def build(
     symmetric: activations with zero point 0.
     power_of_two: scales that are powers of two.
     optimize: what kernels are chosen for.
+    fast_ram: bytes of the board's fast RAM, or "all": the C API takes a second block there, for the
+        tensors that are used most.
     simulate: how many inputs are compared on the simulated core; 0 for none.
 
     Raises McugenError (see mcugen.errors) for everything that the caller can mend, MismatchError
@@ -100,6 +103,7 @@ def build(
             power_of_two=power_of_two,
         ),
         optimize=optimize,
+        fast_ram=fast_ram,
         skip_passes=frozenset(skip_passes),
         sanitize=sanitize,
         simulate=simulate,

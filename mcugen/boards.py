@@ -90,6 +90,20 @@ class Board:
         return max(r.size_bytes for r in self.regions if r.kind == "ram")
 
     @property
+    def fast_region(self) -> Region | None:
+        """The largest fast RAM, None where there is none or no other RAM beside it."""
+        rams = [r for r in self.regions if r.kind == "ram"]
+        fast = [r for r in rams if r.fast] if len(rams) > 1 else []
+        # of two alike, the one for data lies higher than the one for instructions
+        return max(fast, key=lambda r: (r.size_bytes, r.origin), default=None)
+
+    @property
+    def ram_bytes_beside_fast(self) -> int:
+        """The largest RAM region beside `fast_region`, in bytes."""
+        fast = self.fast_region
+        return max(r.size_bytes for r in self.regions if r.kind == "ram" and r is not fast)
+
+    @property
     def is_core(self) -> bool:
         """Whether this is a bare core with nominal memories, not a part that one can buy."""
         return self.name == self.core.name

@@ -18,7 +18,14 @@ import click
 
 from mcugen import __version__
 from mcugen.cli_finetune import finetune
-from mcugen.cli_options import guarded, model_options, quant_options, status_lines, taken_quant
+from mcugen.cli_options import (
+    FastRamSize,
+    guarded,
+    model_options,
+    quant_options,
+    status_lines,
+    taken_quant,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -54,6 +61,13 @@ def main() -> None:
     default="balanced",
     show_default=True,
     help="What kernels and memory plan are chosen for.",
+)
+@click.option(
+    "--fast-ram",
+    type=FastRamSize(),
+    default=0,
+    metavar="SIZE",
+    help="Use so much of the board's fast RAM as a second block: 16K, or all.",
 )
 @click.option("--skip-pass", "skip", multiple=True, metavar="PASS", help="Leave out an exact pass.")
 @click.option("--sanitize", is_flag=True, help="Verify with address and UB sanitizers too.")

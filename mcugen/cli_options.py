@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mcugen.config import parse_shape
+from mcugen.config import FastRam, parse_fast_ram, parse_shape
 from mcugen.errors import InternalError, McugenError, MismatchError
 from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
 
@@ -34,6 +34,23 @@ class _Shape(click.ParamType):  # type: ignore[type-arg] # generic from click 8.
             return parse_shape(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a shape; expected sizes as in 1,1,28,28", param, ctx)
+
+
+class FastRamSize(click.ParamType):  # type: ignore[type-arg] # generic from click 8.3 on only
+    """A number of bytes, or `all`."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> FastRam:
+        """As `parse_fast_ram` does."""
+        try:
+            return parse_fast_ram(str(value))
+        except ValueError:
+            self.fail(
+                f"{value!r} is no size; expected bytes as in 16384 or 16K, or all", param, ctx
+            )
 
 
 def guarded(function: F) -> F:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.boards import Board, load_board
-from mcugen.config import BuildOptions
+from mcugen.config import BuildOptions, FastRam
 from mcugen.data import load_calibration, load_eval, synthetic_inputs
 from mcugen.emit.write import REPORT, check_target, staging, write_files
-from mcugen.errors import MissingToolError
+from mcugen.errors import MissingToolError, OptionError
 from mcugen.evaluate import Accuracy, accuracy, layer_sqnr, stored_inputs
 from mcugen.frontend.export import input_shapes
 from mcugen.frontend.load import LoadOptions
@@ -99,8 +99,31 @@ def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
             core=board.core.name, features=board.core.features, optimize=options.optimize
         ),
         ram_bytes=board.ram_bytes,
+        fast_bytes=_fast_bytes(options.fast_ram, board),
         dump_dir=options.dump_dir,
     )
+
+
+def _fast_bytes(wanted: FastRam, board: Board) -> int:
+    """How much fast RAM the network may use. Raises OptionError for more than there is."""
+    if wanted == 0:
+        return 0
+    region = board.fast_region
+    if region is None:
+        msg = (
+            f"--fast-ram: {board.name} has no fast RAM beside other RAM; "
+            f"`mcugen boards {board.name}` shows its memories"
+        )
+        raise OptionError(msg)
+    if wanted == "all":
+        return region.size_bytes
+    if wanted > region.size_bytes:
+        msg = (
+            f"--fast-ram: {wanted:,} bytes asked for, but {region.name}, the fast RAM of "
+            f"{board.name}, has {region.size_bytes:,}"
+        )
+        raise OptionError(msg)
+    return wanted
 
 
 def _read_data(source: Source, options: BuildOptions) -> _Data:
@@ -146,7 +169,7 @@ def _write_and_verify(
         size=size,
         accuracy=measured,
         proof=proof,
-        warnings=[*source.warnings, *_warnings(source, data, proof)],
+        warnings=[*source.warnings, *_warnings(source, data, proof), *_hints(compiled, options)],
     )
     report["files"] = sorted(path.name for path in folder.iterdir())
     text = json.dumps(report, indent=2) + "\n"
@@ -181,6 +204,14 @@ def _size(program: Program, board: Board) -> Size | None:
         return network_size(program, board.core)
     except MissingToolError:
         return None
+
+
+def _hints(compiled: Compilation, options: BuildOptions) -> Iterator[str]:
+    if options.fast_ram and not compiled.plan.fast_bytes:
+        yield (
+            "--fast-ram: there is no second block, because the arena fits there as a whole or "
+            f"nothing of it does; it is one block of {compiled.plan.arena_bytes:,} bytes"
+        )
 
 
 def _warnings(source: Source, data: _Data, proof: Proof) -> Iterator[str]:

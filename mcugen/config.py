@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ Samples: TypeAlias = (
 InputLayout: TypeAlias = Literal["nhwc", "nchw"]
 Requant: TypeAlias = Literal["single", "double"]
 Optimize: TypeAlias = Literal["balanced", "speed", "size", "ram"]
+FastRam: TypeAlias = 'int | Literal["all"]'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,6 +43,7 @@ class BuildOptions:
     requant: Requant = "single"
     quant: QuantOptions = field(default_factory=QuantOptions)
     optimize: Optimize = "balanced"
+    fast_ram: FastRam = 0  # bytes of the board's fast RAM that the network may use
     skip_passes: frozenset[str] = frozenset()
     sanitize: bool = False
     simulate: int = 16  # inputs compared on the simulated core, 0 to leave it out
@@ -54,6 +57,9 @@ class BuildOptions:
                 expected = ", ".join(get_args(choices))
                 msg = f"{name} is {getattr(self, name)!r}; expected one of {expected}"
                 raise OptionError(msg)
+        if self.fast_ram != "all" and not (isinstance(self.fast_ram, int) and self.fast_ram >= 0):
+            msg = f"fast_ram is {self.fast_ram!r}; expected a number of bytes, or 'all'"
+            raise OptionError(msg)
         if self.simulate < 0:
             msg = f"simulate is {self.simulate}; expected a number of inputs, or 0 for none"
             raise OptionError(msg)
@@ -66,6 +72,20 @@ def parse_shape(text: str) -> tuple[int, ...]:
         msg = "sizes must be 1 or more"
         raise ValueError(msg)
     return sizes
+
+
+def parse_fast_ram(text: str) -> FastRam:
+    """`16384`, `16K`, `16 KiB` or `all`. Raises ValueError for anything else."""
+    if text == "all":
+        return "all"
+    match = _BYTES.fullmatch(text)
+    if match is None:
+        msg = "not a size"
+        raise ValueError(msg)
+    return int(match[1]) * {"": 1, "K": 1024, "M": 1024**2}[(match[2] or "")[:1].upper()]
+
+
+_BYTES = re.compile(r"([0-9]{1,10}) ?(?:(K|M|KiB|MiB))?", re.IGNORECASE)
 
 
 def shapes_text(shapes: Sequence[Sequence[int]]) -> str:

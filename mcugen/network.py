@@ -60,7 +60,8 @@ class CompiledNetwork:
         self.report = read_report(self.folder)
         self.graph: Graph = load_graph(self.folder / REFERENCE)
         self.program = program_of(self.folder, self.graph)
-        self.host = HostNetwork(self.program, int(self.report["arena_bytes"]))
+        fast_bytes = int(self.report.get("fast_arena_bytes", 0))
+        self.host = HostNetwork(self.program, int(self.report["arena_bytes"]), fast_bytes)
 
     def __enter__(self) -> CompiledNetwork:
         """The network itself."""

@@ -21,7 +21,8 @@ def check_budget(
     `flash_bytes` is what is known of the need so far: constant data, or constant data and code.
     """
     problems = []
-    if plan.arena_bytes > board.ram_bytes:
+    available = board.ram_bytes_beside_fast if plan.fast_bytes else board.ram_bytes
+    if plan.arena_bytes > available:
         node = graph.by_name[plan.peak]
         live = ", ".join(
             f"{name} {tensor_bytes(graph.by_name[name])}"
@@ -29,7 +30,7 @@ def check_budget(
             if not in_flash(graph.by_name[name])
         )
         problems.append(
-            f"RAM: needed {plan.arena_bytes} bytes of arena, available {board.ram_bytes}; "
+            f"RAM: needed {plan.arena_bytes} bytes of arena, available {available}; "
             f"layer {node.name} ({node.origin or node.op.kind}) binds, its tensors are {live}"
         )
     if flash_bytes > board.flash_bytes:

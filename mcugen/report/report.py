@@ -48,10 +48,15 @@ def make_report(
         "arena_bound_bytes": compiled.plan.bound_bytes,
         "arena_peak_layer": compiled.plan.peak,
         "arena_proof": compiled.plan.proof,
+        "fast_arena_bytes": compiled.plan.fast_bytes,
+        "fast_access_share": round(compiled.plan.fast_share, 4),
         "weight_bytes": compiled.view.weight_bytes,
         "flash_bytes": size and size.flash_bytes,
         "compiler": size and size.compiler,
-        "board_ram_bytes": board.ram_bytes,
+        "board_ram_bytes": board.ram_bytes_beside_fast
+        if compiled.plan.fast_bytes
+        else board.ram_bytes,
+        "board_fast_ram_bytes": board.fast_region.size_bytes if board.fast_region else 0,
         "board_flash_bytes": board.flash_bytes,
         "inputs": [_tensor(graph, n) for n in graph.inputs],
         "outputs": [_tensor(graph, n) | {"sqnr_db": _db(sqnr.get(n))} for n in graph.outputs],

@@ -17,8 +17,7 @@ def build_summary(report: Mapping[str, Any], folder: str) -> str:
         ("MACs", f"{report['macs']:,}"),
         ("flash", _flash(report)),
         *(("weights", text) for text in _widths(report["layers"])),
-        ("RAM", _share(report["arena_bytes"], report["board_ram_bytes"]) + ", the arena is all"),
-        ("RAM", arena_proof_text(report)),
+        *(("RAM", text) for text in ram_lines(report)),
         ("int8 error", _error(report)),
         *_accuracy(report["accuracy"]),
         *(("pass", text) for text in _passes(report["passes"])),
@@ -38,6 +37,17 @@ def _titled(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _share(used: int, available: int) -> str:
     return f"{used:,} of {available:,} bytes ({100 * used / available:.1f} %)"
+
+
+def ram_lines(report: Mapping[str, Any]) -> list[str]:
+    """The blocks of RAM, and whether a better plan may exist."""
+    arena = _share(report["arena_bytes"], report["board_ram_bytes"])
+    if not report["fast_arena_bytes"]:
+        return [f"{arena}, the arena is all", arena_proof_text(report)]
+    fast = _share(report["fast_arena_bytes"], report["board_fast_ram_bytes"])
+    share = f"{100 * report['fast_access_share']:.1f} % of all accesses"
+    proof = "as many as can be, by the solver" if report["arena_proof"] else "not proved to be most"
+    return [f"{arena}, the arena", f"{fast} of fast RAM: {share}, {proof}"]
 
 
 def arena_proof_text(report: Mapping[str, Any]) -> str:
