@@ -15,6 +15,7 @@ from mcugen.finetuning import FinetuneOptions, FinetuneResult, Loss
 from mcugen.finetuning import finetune as _finetune
 from mcugen.network import CompiledNetwork
 from mcugen.quantize.options import DEFAULT_METHOD, QuantOptions
+from mcugen.quantize.widths import KEPT, split_list
 from mcugen.source import Model
 from mcugen.train.loop import TrainOptions
 from mcugen.train.objective import Distill
@@ -51,6 +52,8 @@ def build(
     per_tensor: bool = False,
     symmetric: bool = False,
     power_of_two: bool = False,
+    weights: str | Sequence[str] = (),
+    keep_int8: str | Sequence[str] = KEPT,
     optimize: Optimize = "balanced",
     fast_ram: FastRam = 0,
     skip_passes: Collection[str] = (),
@@ -74,6 +77,8 @@ def build(
     per_tensor: one scale for all of a layer's weights.
     symmetric: activations with zero point 0.
     power_of_two: scales that are powers of two.
+    weights: "int4" or "int2", or "PATTERN=int4" for some layers; several in a list, later ones win.
+    keep_int8: layers that this exempts: "first", "last", "depthwise" or patterns; "none" for none.
     optimize: what kernels are chosen for.
     fast_ram: bytes of the board's fast RAM, or "all": the C API takes a second block there, for the
         tensors that are used most.
@@ -101,6 +106,8 @@ def build(
             per_tensor=per_tensor,
             symmetric=symmetric,
             power_of_two=power_of_two,
+            weights=split_list(weights),
+            keep_int8=split_list(keep_int8),
         ),
         optimize=optimize,
         fast_ram=fast_ram,

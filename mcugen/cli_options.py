@@ -18,6 +18,7 @@ import click
 from mcugen.config import FastRam, parse_fast_ram, parse_shape
 from mcugen.errors import InternalError, McugenError, MismatchError
 from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
+from mcugen.quantize.widths import KEPT, split_list
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -141,6 +142,21 @@ def quant_options(function: F) -> F:
         click.option("--per-tensor", is_flag=True, help="One scale for all of a layer's weights."),
         click.option("--symmetric", is_flag=True, help="Activations with zero point 0."),
         click.option("--power-of-two", is_flag=True, help="Scales that are powers of two."),
+        click.option(
+            "--weights",
+            multiple=True,
+            metavar="WIDTHS",
+            help="Bits of the weights: int8, int4, int2, or PATTERN=int4 for some layers, with "
+            "commas between; later ones win.",
+        ),
+        click.option(
+            "--keep-int8",
+            multiple=True,
+            default=KEPT,
+            metavar="LAYERS",
+            help="Layers that --weights exempts: first, last, depthwise, patterns, or none.  "
+            f"[default: {','.join(KEPT)}]",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -150,7 +166,11 @@ def quant_options(function: F) -> F:
 def taken_quant(choices: dict[str, Any]) -> QuantOptions:
     """The options of `quant_options`, taken out of all that a command was given."""
     names = ("method", "ranges", "bias_correction", "per_tensor", "symmetric", "power_of_two")
-    return QuantOptions(**{name: choices.pop(name) for name in names})
+    return QuantOptions(
+        **{name: choices.pop(name) for name in names},
+        weights=split_list(choices.pop("weights")),
+        keep_int8=split_list(choices.pop("keep_int8")),
+    )
 
 
 def status_lines(silent: bool) -> Callable[[str], None]:
