@@ -204,18 +204,19 @@ static inline void mcugen_sparse_lay_1x4(const mcugen_sparse_dsp_params_t *p, co
                                          const int8_t *padding, const mcugen_sparse_strip_t *strip,
                                          uint32_t *words)
 {
-    const int32_t whole = p->in_ch & ~3;
-    const int32_t step = 8 * p->span;
+    const int32_t whole = p->image.in_ch & ~3;
+    const int32_t step = 8 * p->image.span;
 
-    for (int32_t row = 0; row < p->kernel_h; row++) {
-        for (int32_t column = 0; column < p->span; column++) {
-            const int8_t *source = mcugen_sparse_source(p, input, padding, strip, row, column);
-            uint32_t *target = &words[(row * p->units * 2 * p->span) + column];
+    for (int32_t row = 0; row < p->image.kernel_h; row++) {
+        for (int32_t column = 0; column < p->image.span; column++) {
+            const int8_t *source =
+                mcugen_sparse_source(&p->image, input, padding, strip, row, column);
+            uint32_t *target = &words[(row * p->units * 2 * p->image.span) + column];
             mcugen_sparse_lay_alternate(source, whole, target, step);
-            if (whole < p->in_ch) {
+            if (whole < p->image.in_ch) {
                 int8_t four[4];
-                mcugen_sparse_rest(&source[whole], p->in_ch - whole, four);
-                mcugen_sparse_lay_alternate(four, 4, &target[whole * p->span], step);
+                mcugen_sparse_rest(&source[whole], p->image.in_ch - whole, four);
+                mcugen_sparse_lay_alternate(four, 4, &target[whole * p->image.span], step);
             }
         }
     }
@@ -237,30 +238,30 @@ static MCUGEN_SPARSE_INLINE void mcugen_sparse_1x4(const mcugen_sparse_dsp_param
                                                    int8_t *scratch, int32_t span)
 {
     uint32_t *words = (uint32_t *)(void *)scratch;
-    int8_t *padding = &scratch[8 * p->kernel_h * p->units * p->span];
-    int8_t *aside = &padding[mcugen_sparse_padding_len(p)];
-    int8_t *second = &aside[MCUGEN_SPARSE_STRIP * p->out_ch];
+    int8_t *padding = &scratch[8 * p->image.kernel_h * p->units * p->image.span];
+    int8_t *aside = &padding[mcugen_sparse_padding_len(&p->image)];
+    int8_t *second = &aside[MCUGEN_SPARSE_STRIP * p->image.out_ch];
     mcugen_sparse_dsp_job_t job = mcugen_sparse_job(p, words);
-    mcugen_sparse_strip_t strips[2] = {mcugen_sparse_first(p), {0, 0, 0}};
+    mcugen_sparse_strip_t strips[2] = {mcugen_sparse_first(&p->image), {0, 0, 0}};
 
-    mcugen_dsp_fill(padding, p->pad_value, mcugen_sparse_padding_len(p));
-    for (int32_t left = mcugen_sparse_strips(p); left > 0; left -= 2) {
+    mcugen_dsp_fill(padding, p->image.pad_value, mcugen_sparse_padding_len(&p->image));
+    for (int32_t left = mcugen_sparse_strips(&p->image); left > 0; left -= 2) {
         strips[1] = strips[0];
-        mcugen_sparse_step(p, &strips[1]);
+        mcugen_sparse_step(&p->image, &strips[1]);
         if (left == 1) {
             strips[1].len = 0;
         }
         mcugen_sparse_lay_1x4(p, input, padding, &strips[0], words);
-        mcugen_sparse_lay_1x4(p, input, padding, &strips[1], &words[p->span]);
-        job.output[0] = mcugen_sparse_target(p, &strips[0], output, aside);
-        job.output[1] = mcugen_sparse_target(p, &strips[1], output, second);
+        mcugen_sparse_lay_1x4(p, input, padding, &strips[1], &words[p->image.span]);
+        job.output[0] = mcugen_sparse_target(&p->image, &strips[0], output, aside);
+        job.output[1] = mcugen_sparse_target(&p->image, &strips[1], output, second);
         mcugen_sparse_rows_1x4(&job, span);
-        mcugen_sparse_settle(p, &strips[0], output, aside);
-        mcugen_sparse_settle(p, &strips[1], output, second);
+        mcugen_sparse_settle(&p->image, &strips[0], output, aside);
+        mcugen_sparse_settle(&p->image, &strips[1], output, second);
         strips[0] = strips[1];
-        mcugen_sparse_step(p, &strips[0]);
+        mcugen_sparse_step(&p->image, &strips[0]);
     }
-    mcugen_dsp_clamp(output, p->out_h * p->out_w * p->out_ch, p->low, p->high);
+    mcugen_dsp_clamp(output, p->image.out_h * p->image.out_w * p->image.out_ch, p->low, p->high);
 }
 
 /* clang-format off */

@@ -167,17 +167,19 @@ static inline void mcugen_sparse_lay_2x2(const mcugen_sparse_dsp_params_t *p, co
                                          const int8_t *padding, const mcugen_sparse_strip_t *strip,
                                          uint32_t *words)
 {
-    const int32_t whole = p->in_ch & ~3;
+    const int32_t whole = p->image.in_ch & ~3;
 
-    for (int32_t row = 0; row < p->kernel_h; row++) {
-        for (int32_t column = 0; column < p->span; column++) {
-            const int8_t *source = mcugen_sparse_source(p, input, padding, strip, row, column);
-            uint32_t *target = &words[(row * p->units * p->span) + column];
-            mcugen_sparse_lay_neighbours(source, whole, target, 4 * p->span);
-            if (whole < p->in_ch) {
+    for (int32_t row = 0; row < p->image.kernel_h; row++) {
+        for (int32_t column = 0; column < p->image.span; column++) {
+            const int8_t *source =
+                mcugen_sparse_source(&p->image, input, padding, strip, row, column);
+            uint32_t *target = &words[(row * p->units * p->image.span) + column];
+            mcugen_sparse_lay_neighbours(source, whole, target, 4 * p->image.span);
+            if (whole < p->image.in_ch) {
                 int8_t four[4];
-                mcugen_sparse_rest(&source[whole], p->in_ch - whole, four);
-                mcugen_sparse_lay_neighbours(four, 4, &target[(whole / 2) * p->span], 4 * p->span);
+                mcugen_sparse_rest(&source[whole], p->image.in_ch - whole, four);
+                mcugen_sparse_lay_neighbours(four, 4, &target[(whole / 2) * p->image.span],
+                                             4 * p->image.span);
             }
         }
     }
@@ -200,20 +202,20 @@ mcugen_sparse_2x2_conv_s8_dsp(const mcugen_sparse_2x2_conv_s8_dsp_params_t *p, c
                               int8_t *output, int8_t *scratch)
 {
     uint32_t *words = (uint32_t *)(void *)scratch;
-    int8_t *padding = &scratch[4 * p->kernel_h * p->units * p->span];
-    int8_t *aside = &padding[mcugen_sparse_padding_len(p)];
+    int8_t *padding = &scratch[4 * p->image.kernel_h * p->units * p->image.span];
+    int8_t *aside = &padding[mcugen_sparse_padding_len(&p->image)];
     mcugen_sparse_dsp_job_t job = mcugen_sparse_job(p, words);
-    mcugen_sparse_strip_t strip = mcugen_sparse_first(p);
+    mcugen_sparse_strip_t strip = mcugen_sparse_first(&p->image);
 
-    mcugen_dsp_fill(padding, p->pad_value, mcugen_sparse_padding_len(p));
-    for (int32_t left = mcugen_sparse_strips(p); left > 0; left--) {
+    mcugen_dsp_fill(padding, p->image.pad_value, mcugen_sparse_padding_len(&p->image));
+    for (int32_t left = mcugen_sparse_strips(&p->image); left > 0; left--) {
         mcugen_sparse_lay_2x2(p, input, padding, &strip, words);
-        job.output[0] = mcugen_sparse_target(p, &strip, output, aside);
+        job.output[0] = mcugen_sparse_target(&p->image, &strip, output, aside);
         mcugen_sparse_rows_2x2(&job);
-        mcugen_sparse_settle(p, &strip, output, aside);
-        mcugen_sparse_step(p, &strip);
+        mcugen_sparse_settle(&p->image, &strip, output, aside);
+        mcugen_sparse_step(&p->image, &strip);
     }
-    mcugen_dsp_clamp(output, p->out_h * p->out_w * p->out_ch, p->low, p->high);
+    mcugen_dsp_clamp(output, p->image.out_h * p->image.out_w * p->image.out_ch, p->low, p->high);
 }
 
 #ifdef __cplusplus

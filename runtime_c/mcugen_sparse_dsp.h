@@ -12,30 +12,14 @@
 #define MCUGEN_SPARSE_DSP_H_INCLUDED
 
 #include "mcugen_dsp.h"
+#include "mcugen_sparse.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Output pixels of one row that are computed at once. */
-#define MCUGEN_SPARSE_STRIP 4
-
 typedef struct {
-    int32_t in_h;
-    int32_t in_w;
-    int32_t in_ch;
-    int32_t out_h;
-    int32_t out_w;
-    int32_t out_ch;
-    int32_t kernel_h;
-    int32_t stride_h;
-    int32_t stride_w;
-    int32_t dilation_h;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t pad_value;
-    int32_t span;           /* columns of the input that a strip reads */
-    const int16_t *columns; /* [span], from the first pixel's window on */
+    mcugen_sparse_image_t image;
     int32_t units;          /* words that hold all channels of a pixel */
     const uint8_t *entries; /* row of weights after row: length of two bytes, entries; then zero */
     const uint32_t *scale;  /* [out_ch][256 * bias + shift, multiplier] */
@@ -164,77 +148,6 @@ static inline void mcugen_sparse_finish(const mcugen_sparse_dsp_job_t *job, int3
 
 #endif
 
-/** Where a strip begins, and how many pixels it has. */
-typedef struct {
-    int32_t y;
-    int32_t x;
-    int32_t len;
-} mcugen_sparse_strip_t;
-
-/** To the next strip. */
-static inline void mcugen_sparse_step(const mcugen_sparse_dsp_params_t *p,
-                                      mcugen_sparse_strip_t *strip)
-{
-    strip->x += MCUGEN_SPARSE_STRIP;
-    if (strip->x >= p->out_w) {
-        strip->x = 0;
-        strip->y++;
-    }
-    strip->len =
-        ((p->out_w - strip->x) < MCUGEN_SPARSE_STRIP) ? (p->out_w - strip->x) : MCUGEN_SPARSE_STRIP;
-}
-
-/** The first strip. */
-static inline mcugen_sparse_strip_t mcugen_sparse_first(const mcugen_sparse_dsp_params_t *p)
-{
-    mcugen_sparse_strip_t strip = {0, -MCUGEN_SPARSE_STRIP, 0};
-
-    mcugen_sparse_step(p, &strip);
-    return strip;
-}
-
-/** How many strips there are. */
-static inline int32_t mcugen_sparse_strips(const mcugen_sparse_dsp_params_t *p)
-{
-    return p->out_h * ((p->out_w + MCUGEN_SPARSE_STRIP - 1) / MCUGEN_SPARSE_STRIP);
-}
-
-/** The channels of the input that a strip reads in a row and a column of its windows. */
-static inline const int8_t *mcugen_sparse_source(const mcugen_sparse_dsp_params_t *p,
-                                                 const int8_t *input, const int8_t *padding,
-                                                 const mcugen_sparse_strip_t *strip, int32_t row,
-                                                 int32_t column)
-{
-    const int32_t y = (strip->y * p->stride_h) - p->pad_top + (row * p->dilation_h);
-    const int32_t x = (strip->x * p->stride_w) - p->pad_left + p->columns[column];
-
-    if (((uint32_t)y >= (uint32_t)p->in_h) || ((uint32_t)x >= (uint32_t)p->in_w)) {
-        return padding;
-    }
-    return &input[((y * p->in_w) + x) * p->in_ch];
-}
-
-/** Where the outputs of a strip go: to their place, or aside where there are less than it takes. */
-static inline int8_t *mcugen_sparse_target(const mcugen_sparse_dsp_params_t *p,
-                                           const mcugen_sparse_strip_t *strip, int8_t *output,
-                                           int8_t *aside)
-{
-    return (strip->len == MCUGEN_SPARSE_STRIP)
-               ? &output[((strip->y * p->out_w) + strip->x) * p->out_ch]
-               : aside;
-}
-
-/** Outputs that were put aside to their place. */
-static inline void mcugen_sparse_settle(const mcugen_sparse_dsp_params_t *p,
-                                        const mcugen_sparse_strip_t *strip, int8_t *output,
-                                        const int8_t *aside)
-{
-    if (strip->len < MCUGEN_SPARSE_STRIP) {
-        mcugen_dsp_copy(&output[((strip->y * p->out_w) + strip->x) * p->out_ch], aside,
-                        strip->len * p->out_ch);
-    }
-}
-
 /** Up to three channels that are left, filled up with zeros. */
 static inline void mcugen_sparse_rest(const int8_t *values, int32_t len, int8_t *four)
 {
@@ -243,18 +156,12 @@ static inline void mcugen_sparse_rest(const int8_t *values, int32_t len, int8_t 
     }
 }
 
-/** Bytes that padding takes. */
-static inline int32_t mcugen_sparse_padding_len(const mcugen_sparse_dsp_params_t *p)
-{
-    return (p->in_ch + 3) & ~3;
-}
-
 /** All channels of a strip, but for where its outputs go. */
 static inline mcugen_sparse_dsp_job_t mcugen_sparse_job(const mcugen_sparse_dsp_params_t *p,
                                                         const uint32_t *words)
 {
     const mcugen_sparse_dsp_job_t job = {p->entries, words,        (2 * p->zero_point) + 1,
-                                         p->scale,   {NULL, NULL}, p->out_ch};
+                                         p->scale,   {NULL, NULL}, p->image.out_ch};
 
     return job;
 }

@@ -230,12 +230,12 @@ static inline void mcugen_sparse_lay_strips(const mcugen_sparse_dsp_params_t *p,
                                             const int8_t *input, const int8_t *padding,
                                             const mcugen_sparse_strip_t *strips, uint32_t *words)
 {
-    for (int32_t row = 0; row < p->kernel_h; row++) {
-        for (int32_t column = 0; column < p->span; column++) {
+    for (int32_t row = 0; row < p->image.kernel_h; row++) {
+        for (int32_t column = 0; column < p->image.span; column++) {
             mcugen_sparse_lay_twins(
-                mcugen_sparse_source(p, input, padding, &strips[0], row, column),
-                mcugen_sparse_source(p, input, padding, &strips[1], row, column), p->in_ch,
-                &words[(row * p->units * p->span) + column], p->span);
+                mcugen_sparse_source(&p->image, input, padding, &strips[0], row, column),
+                mcugen_sparse_source(&p->image, input, padding, &strips[1], row, column),
+                p->image.in_ch, &words[(row * p->units * p->image.span) + column], p->image.span);
         }
     }
 }
@@ -256,29 +256,29 @@ mcugen_sparse_conv_s8_dsp(const mcugen_sparse_conv_s8_dsp_params_t *p, const int
                           int8_t *output, int8_t *scratch)
 {
     uint32_t *words = (uint32_t *)(void *)scratch;
-    int8_t *padding = &scratch[4 * p->kernel_h * p->units * p->span];
-    int8_t *aside = &padding[mcugen_sparse_padding_len(p)];
-    int8_t *second = &aside[MCUGEN_SPARSE_STRIP * p->out_ch];
+    int8_t *padding = &scratch[4 * p->image.kernel_h * p->units * p->image.span];
+    int8_t *aside = &padding[mcugen_sparse_padding_len(&p->image)];
+    int8_t *second = &aside[MCUGEN_SPARSE_STRIP * p->image.out_ch];
     mcugen_sparse_dsp_job_t job = mcugen_sparse_job(p, words);
-    mcugen_sparse_strip_t strips[2] = {mcugen_sparse_first(p), {0, 0, 0}};
+    mcugen_sparse_strip_t strips[2] = {mcugen_sparse_first(&p->image), {0, 0, 0}};
 
-    mcugen_dsp_fill(padding, p->pad_value, mcugen_sparse_padding_len(p));
-    for (int32_t left = mcugen_sparse_strips(p); left > 0; left -= 2) {
+    mcugen_dsp_fill(padding, p->image.pad_value, mcugen_sparse_padding_len(&p->image));
+    for (int32_t left = mcugen_sparse_strips(&p->image); left > 0; left -= 2) {
         strips[1] = strips[0];
-        mcugen_sparse_step(p, &strips[1]);
+        mcugen_sparse_step(&p->image, &strips[1]);
         if (left == 1) {
             strips[1].len = 0;
         }
         mcugen_sparse_lay_strips(p, input, padding, strips, words);
-        job.output[0] = mcugen_sparse_target(p, &strips[0], output, aside);
-        job.output[1] = mcugen_sparse_target(p, &strips[1], output, second);
+        job.output[0] = mcugen_sparse_target(&p->image, &strips[0], output, aside);
+        job.output[1] = mcugen_sparse_target(&p->image, &strips[1], output, second);
         mcugen_sparse_rows(&job);
-        mcugen_sparse_settle(p, &strips[0], output, aside);
-        mcugen_sparse_settle(p, &strips[1], output, second);
+        mcugen_sparse_settle(&p->image, &strips[0], output, aside);
+        mcugen_sparse_settle(&p->image, &strips[1], output, second);
         strips[0] = strips[1];
-        mcugen_sparse_step(p, &strips[0]);
+        mcugen_sparse_step(&p->image, &strips[0]);
     }
-    mcugen_dsp_clamp(output, p->out_h * p->out_w * p->out_ch, p->low, p->high);
+    mcugen_dsp_clamp(output, p->image.out_h * p->image.out_w * p->image.out_ch, p->low, p->high);
 }
 
 #ifdef __cplusplus

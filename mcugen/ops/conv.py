@@ -22,6 +22,7 @@ from mcugen.ops import (
     packed,
     sparse,
     sparse_dsp,
+    sparse_pair,
     winograd_dsp,
 )
 from mcugen.ops.base import (
@@ -300,6 +301,9 @@ class ConvS8(IntOp):
             found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]
             fast = depthwise_pair_kernels if self.depthwise else conv_pair_kernels
             found += fast(self, inputs, output, target)
+            if sparse.has_zeros(self.weight):
+                own = sparse_pair.conv_kernels(self, inputs, output, target)
+                found += sparse.that_pay(own, found, target)
         return tuple(found)
 
     def reads(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:

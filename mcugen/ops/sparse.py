@@ -5,15 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray
-from mcugen.ops.base import Kernel, Overlap, Target
+from mcugen.ops.base import ConstTable, Kernel, Overlap, Target
 from mcugen.ops.overlap import forward_distance
 from mcugen.ops.window import AxisWindows, Window
 
+if TYPE_CHECKING:
+    from mcugen.ops.conv import ConvS8
+
+Image = tuple[int, int, int]
+Fields = tuple[tuple[str, int | str | None], ...]
 MAX_DELTA = 255  # that one byte holds
 MAX_LENGTH = 2**16 - 1  # bytes of one row
 STRIP = 4  # output pixels of one row that are computed at once
@@ -58,16 +64,16 @@ class Entries:
         return int(self.counts.sum())
 
 
-def walk(offsets: IntArray) -> tuple[IntArray, IntArray]:
+def walk(offsets: IntArray, most: int = MAX_DELTA) -> tuple[IntArray, IntArray]:
     """Steps from 0 to each of the ascending offsets, and at which step each one is reached.
 
-    Where it is too far for one step, there are steps of `MAX_DELTA` before it.
+    Where it is too far for one step, there are steps of `most` before it.
     """
     distances = np.diff(offsets, prepend=0)
-    more = np.maximum(-(-distances // MAX_DELTA) - 1, 0)
+    more = np.maximum(-(-distances // most) - 1, 0)
     last = np.cumsum(more + 1) - 1
-    deltas = np.full(int(last[-1]) + 1, MAX_DELTA, np.int64)
-    deltas[last] = distances - MAX_DELTA * more
+    deltas = np.full(int(last[-1]) + 1, most, np.int64)
+    deltas[last] = distances - most * more
     return deltas, last
 
 
@@ -117,8 +123,8 @@ class Columns:
         return len(self.offsets)
 
     @classmethod
-    def of(cls, window: Window) -> Columns:
-        """The columns of a window."""
+    def of(cls, window: Window, pixels: int = STRIP) -> Columns:
+        """The columns of a window, for so many pixels side by side."""
         stride = window.stride[1]
         taps = np.arange(window.kernel[1]) * window.dilation[1]
         offsets: list[int] = []
@@ -126,9 +132,40 @@ class Columns:
         for rest in np.unique(taps % stride).tolist():
             own = taps % stride == rest
             first[own] = len(offsets) + taps[own] // stride
-            last = int(taps[own].max()) // stride + STRIP
+            last = int(taps[own].max()) // stride + pixels
             offsets += range(rest, rest + last * stride, stride)
         return cls(offsets=np.array(offsets, np.int64), first=first)
+
+    def table(self) -> ConstTable:
+        """The columns in C."""
+        return ConstTable(suffix="columns", values=self.offsets.astype(np.int16), comment="[span]")
+
+
+def as_row(op: ConvS8, image: Image) -> Image:
+    """An input or output of the layer; one of a 1x1 kernel is one row of pixels."""
+    window = op.window
+    if window.kernel == (1, 1) and window.stride == (1, 1) and not any(window.pads):
+        return 1, image[0] * image[1], image[2]
+    return image
+
+
+def image_fields(op: ConvS8, image: Image, output: Image, columns: Columns) -> Fields:
+    """The members of a `mcugen_sparse_image_t` within a parameter struct."""
+    names = ("in_h", "in_w", "in_ch", "out_h", "out_w", "out_ch")
+    window = op.window
+    fields: Fields = (
+        *zip(names, (*image, *output), strict=True),
+        ("kernel_h", window.kernel[0]),
+        ("stride_h", window.stride[0]),
+        ("stride_w", window.stride[1]),
+        ("dilation_h", window.dilation[0]),
+        ("pad_top", window.pads[0]),
+        ("pad_left", window.pads[1]),
+        ("pad_value", op.pad_value),
+        ("span", columns.span),
+        ("columns", "columns"),
+    )
+    return tuple((f"image.{name}", value) for name, value in fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

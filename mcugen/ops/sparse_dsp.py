@@ -14,7 +14,16 @@ from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall
 from mcugen.ops.dsp import MIXED, accumulator_bound, clamp_fields, high_word_scale
-from mcugen.ops.sparse import STRIP, Columns, Entries, Tiles, encode
+from mcugen.ops.sparse import (
+    STRIP,
+    Columns,
+    Entries,
+    Image,
+    Tiles,
+    as_row,
+    encode,
+    image_fields,
+)
 from mcugen.ops.window import as_image
 
 if TYPE_CHECKING:
@@ -22,7 +31,6 @@ if TYPE_CHECKING:
 
 BIAS_LIMIT = 2**23
 BLOCK_SPANS = (4, 6, 8, 9)  # columns that the kernel for 1x4 blocks is compiled for
-Image = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,28 +92,17 @@ def _kernel(form: Form, op: ConvS8, image: Image, output: Image) -> Kernel | Non
     if scale is None or entries is None:
         return None
     window = op.window
-    if window.kernel == (1, 1) and window.stride == (1, 1) and not any(window.pads):
-        image, output = _as_row(image), _as_row(output)
+    image, output = as_row(op, image), as_row(op, output)
     span = f"_span{columns.span}" if form is BLOCK_1X4 else ""
     tiles = Tiles(out_h=output[0], out_w=output[1], strips=form.strips)
     units = _units(form, image[2])
     words = window.kernel[0] * units * form.planes * columns.span
     aside = STRIP * form.strips * output[2] if tiles.ragged else 0
-    names = ("in_h", "in_w", "in_ch", "out_h", "out_w", "out_ch")
     call = KernelCall(
         function=f"mcugen_{form.name}{span}_conv_s8_dsp",
         header=form.header,
         fields=(
-            *zip(names, (*image, *output), strict=True),
-            ("kernel_h", window.kernel[0]),
-            ("stride_h", window.stride[0]),
-            ("stride_w", window.stride[1]),
-            ("dilation_h", window.dilation[0]),
-            ("pad_top", window.pads[0]),
-            ("pad_left", window.pads[1]),
-            ("pad_value", op.pad_value),
-            ("span", columns.span),
-            ("columns", "columns"),
+            *image_fields(op, image, output, columns),
             ("units", units),
             ("entries", "entries"),
             ("scale", "scale"),
@@ -127,10 +124,6 @@ def _units(form: Form, in_ch: int) -> int:
     return -(-in_ch // most) * most // form.unit
 
 
-def _as_row(image: Image) -> Image:
-    return 1, image[0] * image[1], image[2]
-
-
 def _aligned(size: int) -> int:
     return -(-size // 4) * 4
 
@@ -144,7 +137,7 @@ def _tables(
             suffix="entries", values=entries.stream, comment=f"rows [2 length, [delta, {weights}]]"
         ),
         ConstTable(suffix="scale", values=scale, comment="[ch, 2]"),
-        ConstTable(suffix="columns", values=columns.offsets.astype(np.int16), comment="[span]"),
+        columns.table(),
     )
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import requantize_for
 from mcugen.ir.graph import Shape
-from mcugen.ops import sparse_dsp, sparse_linear_dsp
+from mcugen.ops import sparse_dsp, sparse_linear_dsp, sparse_pair
 from mcugen.ops.base import Kernel, Target
 from mcugen.ops.conv import ConvS8
 from mcugen.ops.linear import LinearS8
+from mcugen.ops.scalar import is_scalar
 from mcugen.ops.window import Window
 
 MASKS = ("random", "blocks", "empty rows", "one", "none", "dense")
@@ -30,7 +31,10 @@ class OneKernelConv(ConvS8):
         self, inputs: Sequence[Shape], output: Shape, target: Target
     ) -> tuple[Kernel, ...]:
         """The one kernel."""
-        found = sparse_dsp.conv_kernels(self, inputs, output)
+        if is_scalar(target):
+            found = sparse_pair.conv_kernels(self, inputs, output, target)
+        else:
+            found = sparse_dsp.conv_kernels(self, inputs, output)
         return tuple(kernel for kernel in found if kernel.variant == self.variant)
 
 
@@ -46,6 +50,12 @@ class OneKernelLinear(LinearS8):
         """The one kernel."""
         found = sparse_linear_dsp.linear_kernels(self, output)
         return tuple(kernel for kernel in found if kernel.variant == self.variant)
+
+
+def plain(op: OneKernelConv) -> ConvS8:
+    """The same convolution, free to choose."""
+    names = ("weight", "bias", "requantize", "window", "groups", "pad_value")
+    return ConvS8(**{name: getattr(op, name) for name in names})
 
 
 def masked(rng: np.random.Generator, shape: Shape, mask: str) -> NDArray[np.int8]:

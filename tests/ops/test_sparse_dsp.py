@@ -19,7 +19,6 @@ from mcugen.emit.write import write_files
 from mcugen.errors import MissingToolError
 from mcugen.fixed_point import requantize_for
 from mcugen.ops.base import Target
-from mcugen.ops.conv import ConvS8
 from mcugen.ops.window import Window
 from mcugen.plan.arena import plan_arena
 from mcugen.plan.choose import choose_kernels
@@ -27,7 +26,7 @@ from mcugen.simulate.profile import profile_target
 from mcugen.simulate.program import program_of
 from tests.ops.harness import check_op
 from tests.ops.on_core import Case, check_on_core, network_of
-from tests.ops.sparse_ops import MASKS, sparse_conv, sparse_linear
+from tests.ops.sparse_ops import MASKS, plain, sparse_conv, sparse_linear
 
 DSP = Target(core="cortex-m4", features=frozenset({"dsp"}))
 VARIANTS = ("sparse", "sparse_2x2", "sparse_1x4")
@@ -122,12 +121,6 @@ def test_sums_of_two_pixels_stay_apart() -> None:
     check_op(op, ((1, 8, 300),), (1, 8, 2), target=DSP, minimum=16)
     op = replace(op, weight=np.full((2, 1, 1, 300), 110, np.int8))
     assert op.implementations(((1, 8, 300),), (1, 8, 2), DSP) == ()
-
-
-def plain(op: ConvS8) -> ConvS8:
-    """The same convolution, free to choose."""
-    names = ("weight", "bias", "requantize", "window", "groups", "pad_value")
-    return ConvS8(**{name: getattr(op, name) for name in names})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions that are mostly zero without the DSP extension: bits, tails, overlap, cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcugen.boards import core_named
+from mcugen.emit.render import render
+from mcugen.emit.view import network_view
+from mcugen.emit.write import write_files
+from mcugen.errors import MissingToolError
+from mcugen.fixed_point import requantize_for
+from mcugen.ops.base import Target
+from mcugen.ops.window import Window
+from mcugen.plan.arena import plan_arena
+from mcugen.plan.choose import choose_kernels
+from mcugen.simulate.profile import profile_target
+from mcugen.simulate.program import program_of
+from tests.ops.harness import check_op
+from tests.ops.on_core import Case, check_on_core, network_of
+from tests.ops.sparse_ops import MASKS, plain, sparse_conv
+
+M0PLUS = Target(core="cortex-m0plus", features=frozenset({"mul32"}))
+CORES = ("cortex-m0plus", "cortex-m3", "riscv32imc")
+SAME = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Case:
+    """Small images with tails everywhere, steps that one byte cannot hold."""
+    size = st.integers(1, 3)
+    kernel, dilation, stride = ((draw(size), draw(size)) for _ in range(3))
+    pads = tuple(draw(st.integers(0, k + 1)) for k in (*kernel, *kernel))
+    window = Window(kernel=kernel, stride=stride, dilation=dilation, pads=pads)  # type: ignore[arg-type]
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    h, w = (draw(st.integers(span, span + 7)) for span in spans)
+    in_ch, out_ch = draw(st.integers(1, 70)), draw(st.integers(1, 5))
+    mask, seed = draw(st.sampled_from(MASKS)), draw(st.integers(0, 99))
+    op = sparse_conv(seed, (in_ch, out_ch), window, mask, "sparse")
+    return op, ((h, w, in_ch),), (*window.output_size((h, w)), out_ch)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(convolutions())
+def test_any_convolution(case: Case) -> None:
+    check_op(*case, target=M0PLUS, minimum=16)
+
+
+def target_cases() -> list[Case]:
+    """Groups in a round, channels, strips, borders, strides, one channel alone."""
+    cases: list[Case] = []
+    for seed, (window, in_ch, mask) in enumerate(
+        [
+            (Window(kernel=(1, 1)), 23, "random"),
+            (Window(kernel=(1, 1)), 80, "one"),
+            (SAME, 10, "blocks"),
+            (Window(kernel=(3, 3), stride=(2, 2), pads=(1, 1, 1, 1)), 7, "random"),
+            (Window(kernel=(2, 2), dilation=(2, 2), stride=(1, 3)), 1, "dense"),
+            (Window(kernel=(1, 5), pads=(0, 0, 1, 4)), 4, "empty rows"),
+        ]
+    ):
+        op = sparse_conv(seed, (in_ch, 5), window, mask, "sparse")
+        cases.append((op, ((6, 9, in_ch),), (*window.output_size((6, 9)), 5)))
+    return cases
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CORES)
+def test_on_the_simulated_core(name: str) -> None:
+    check_on_core(network_of(target_cases()), name, minimum=12)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"groups": 2},
+        {"bias": np.zeros((3, 5, 4), np.int64)},
+        {"bias": np.full(4, 2**23)},
+        {"requantize": requantize_for(np.full(4, 0.01), 0, -128, 127, "double")},
+        {"requantize": requantize_for(np.full(4, 0.6), 0, -128, 127, "single")},
+    ],
+)
+def test_what_is_left_to_other_kernels(change: dict[str, Any]) -> None:
+    op = sparse_conv(0, (8, 4), Window(kernel=(1, 1)), "random", "sparse")
+    assert len(op.implementations(((3, 5, 8),), (3, 5, 4), M0PLUS)) == 1
+    assert replace(op, **change).implementations(((3, 5, 8),), (3, 5, 4), M0PLUS) == ()
+
+
+@pytest.mark.parametrize(("mask", "chosen"), [("dense", "pair"), ("random", "sparse")])
+def test_the_cheapest_kernel_is_chosen(mask: str, chosen: str) -> None:
+    op = plain(sparse_conv(0, (32, 8), Window(kernel=(1, 1)), mask, ""))
+    (layer,) = choose_kernels(network_of([(op, ((8, 8, 32),), (8, 8, 8))]), M0PLUS)
+    assert layer.kernel.variant == chosen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CORES)
+def test_the_model_is_near_the_count(name: str, tmp_path: Path) -> None:
+    core = core_named(name).core
+    cases: list[Case] = [
+        (sparse_conv(k, (in_ch, 12), window, mask, "sparse"), ((7, 8, in_ch),), (7, 8, 12))
+        for k, (in_ch, window, mask) in enumerate(
+            [(64, Window(kernel=(1, 1)), "random"), (16, SAME, "blocks"), (8, SAME, "random")]
+        )
+    ]
+    graph = network_of(cases)
+    layers = choose_kernels(graph, Target(core=core.name, features=core.features))
+    plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
+    write_files(tmp_path, render(network_view(graph, layers, plan, 0, "")))
+    try:
+        profile = profile_target(program_of(tmp_path, graph), core)
+    except MissingToolError as error:
+        pytest.skip(str(error))
+    model = [layer.kernel.cycles for layer in layers]
+    np.testing.assert_allclose(model, [cost.cycles for cost in profile.layers], rtol=0.06)
