@@ -56,6 +56,7 @@ def build(
     keep_int8: str | Sequence[str] = KEPT,
     optimize: Optimize = "balanced",
     fast_ram: FastRam = 0,
+    row_input: bool = False,
     skip_passes: Collection[str] = (),
     sanitize: bool = False,
     simulate: int = 16,
@@ -82,6 +83,7 @@ def build(
     optimize: what kernels are chosen for.
     fast_ram: bytes of the board's fast RAM, or "all": the C API takes a second block there, for the
         tensors that are used most.
+    row_input: the C takes the input image row by row, so that it never lies in RAM as a whole.
     simulate: how many inputs are compared on the simulated core; 0 for none.
 
     Raises McugenError (see mcugen.errors) for everything that the caller can mend, MismatchError
@@ -111,6 +113,7 @@ def build(
         ),
         optimize=optimize,
         fast_ram=fast_ram,
+        row_input=row_input,
         skip_passes=frozenset(skip_passes),
         sanitize=sanitize,
         simulate=simulate,

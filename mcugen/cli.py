@@ -69,6 +69,11 @@ def main() -> None:
     metavar="SIZE",
     help="Use so much of the board's fast RAM as a second block: 16K, or all.",
 )
+@click.option(
+    "--row-input",
+    is_flag=True,
+    help="The C takes the input image row by row: NAME_push_row().",
+)
 @click.option("--skip-pass", "skip", multiple=True, metavar="PASS", help="Leave out an exact pass.")
 @click.option("--sanitize", is_flag=True, help="Verify with address and UB sanitizers too.")
 @click.option(

@@ -100,6 +100,7 @@ def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
         ),
         ram_bytes=board.ram_bytes,
         fast_bytes=_fast_bytes(options.fast_ram, board),
+        row_input=options.row_input,
         dump_dir=options.dump_dir,
     )
 
@@ -156,7 +157,7 @@ def _write_and_verify(
 ) -> dict[str, Any]:
     write_files(folder, compiled.files)
     serialize.save(compiled.graph, folder / REFERENCE)
-    program = program_of(folder, compiled.graph)
+    program = program_of(folder, compiled.graph, row_input=options.row_input)
     proof, measured = _verify(program, compiled, board, data, options, progress)
     size = _size(program, board)
     if size is not None:

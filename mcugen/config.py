@@ -44,6 +44,7 @@ class BuildOptions:
     quant: QuantOptions = field(default_factory=QuantOptions)
     optimize: Optimize = "balanced"
     fast_ram: FastRam = 0  # bytes of the board's fast RAM that the network may use
+    row_input: bool = False  # the caller gives the input image row by row
     skip_passes: frozenset[str] = frozenset()
     sanitize: bool = False
     simulate: int = 16  # inputs compared on the simulated core, 0 to leave it out

@@ -115,7 +115,9 @@ def profile_folder(folder: Path, board: str | None = None) -> dict[str, Any]:
     report = read_report(folder)
     graph = load_graph(folder / REFERENCE)
     core = _core(report, board)
-    profile = profile_target(program_of(folder, graph), core)
+    profile = profile_target(
+        program_of(folder, graph, row_input=bool(report.get("row_input"))), core
+    )
     models = _models(report, core)
     together = {layer["name"]: layer.get("together", []) for layer in report.get("layers", [])}
     layers = [

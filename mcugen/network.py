@@ -59,7 +59,8 @@ class CompiledNetwork:
         self.folder = Path(folder)
         self.report = read_report(self.folder)
         self.graph: Graph = load_graph(self.folder / REFERENCE)
-        self.program = program_of(self.folder, self.graph)
+        row_input = bool(self.report.get("row_input"))
+        self.program = program_of(self.folder, self.graph, row_input=row_input)
         fast_bytes = int(self.report.get("fast_arena_bytes", 0))
         self.host = HostNetwork(self.program, int(self.report["arena_bytes"]), fast_bytes)
 

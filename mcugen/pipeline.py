@@ -65,6 +65,7 @@ class CompileOptions:
     skip_passes: frozenset[str] = frozenset()
     target: Target = PORTABLE
     ram_bytes: int | None = None  # of the board; None where there is no limit
+    row_input: bool = False  # the caller gives the input row by row
     fast_bytes: int = 0  # of a second block of RAM, in fast memory
     dump_dir: Path | None = None
 
@@ -141,7 +142,9 @@ def compile_graph(
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))
     integer = _run_passes(uncut, INTEGER_PASSES, "integer", options, records)
-    integer, planned = plan_best_order(integer, options.target, options.ram_bytes)
+    integer, planned = plan_best_order(
+        integer, options.target, options.ram_bytes, row_input=options.row_input
+    )
     check(integer, "integer", "plan")
     if options.fast_bytes:
         planned = split_plan(integer, planned, options.fast_bytes)

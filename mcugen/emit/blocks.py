@@ -36,8 +36,7 @@ def blocks_of(plan: Plan) -> tuple[Block, ...]:
         parameter="arena",
         pointer="base",
         size_bytes=plan.arena_bytes,
-        about="RAM that a run needs, inputs and outputs included: plain memory, aligned to 16"
-        " bytes.",
+        about="All the RAM that a run needs beside the stack: plain memory, aligned to 16 bytes.",
     )
     if not plan.fast_bytes:
         return (arena,)
@@ -64,3 +63,8 @@ def base_lines(blocks: Sequence[Block], text: str) -> tuple[str, ...]:
     return tuple(
         block.base if block.is_used([text]) else f"(void){block.parameter};" for block in blocks
     )
+
+
+def parameters(blocks: Sequence[Block]) -> list[str]:
+    """The blocks as parameters of a function of the API."""
+    return [f"void *{block.parameter}" for block in blocks]

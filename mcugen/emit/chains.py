@@ -29,8 +29,10 @@ class ChainView:
     take: tuple[str, ...]
     step_head: str  # computes a step
     step: tuple[str, ...]
-    begin: tuple[str, ...]  # before the first step
-    loop: tuple[str, ...]
+    calls: tuple[str, ...]  # all steps, or those that row `y` of the operand makes possible
+    is_fed: bool  # the operand comes row by row: row `y` at `row`
+    operand_rows: int
+    row_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,10 +41,12 @@ class ChainText:
 
     `plan` says where the row buffers lie, `source` and `target` are C pointers to operand and
     output, `numbers` those of the layers, and `name` is what the functions' names begin with.
+    Where `source` is empty, the operand's rows come one by one; there are `operand_rows`.
     """
 
     chain: Chain
     plan: Plan
+    operand_rows: int
     source: str
     target: str
     numbers: Mapping[str, int]
@@ -53,7 +57,8 @@ class ChainText:
         """The finished text."""
         chain = self.chain
         first, last = chain.layers[0].node.name, chain.name
-        take, step = tuple(self._take()), tuple(self._step())
+        take, step = tuple(self._take()) if self.source else (), tuple(self._step())
+        blocks = ", ".join(self._used(step))
         return ChainView(
             comment=layout.comment(
                 f"Layers {self.numbers[first]} to {self.numbers[last]} together: rows of "
@@ -63,13 +68,10 @@ class ChainText:
             take=take,
             step_head=self._head("step", step),
             step=step,
-            begin=tuple(self._begin()),
-            loop=(
-                f"{INDENT}for (uint32_t step = 0u; step < {chain.steps}u; step++) {{",
-                f"{INNER}{self.name}_take({', '.join([*self._used(take), 'step'])});",
-                f"{INNER}{self.name}_step({', '.join([*self._used(step), 'step'])});",
-                f"{INDENT}}}",
-            ),
+            calls=tuple(self._run(take, blocks) if self.source else self._push(blocks)),
+            is_fed=not self.source,
+            operand_rows=self.operand_rows,
+            row_bytes=chain.buffers[chain.operand].row_bytes,
         )
 
     def _place(self, tensor: str, offset: int = 0) -> str:
@@ -85,11 +87,78 @@ class ChainText:
         pointers = [f"int8_t *{pointer}" for pointer in self._used(lines)]
         return layout.call(f"static void {self.name}_{what}", [*pointers, "uint32_t step"], "")
 
-    def _begin(self) -> Iterator[str]:
+    def _begin(self, indent: str) -> Iterator[str]:
         """Padding lies above all tensors."""
         for tensor, rows in self.chain.buffers.items():
             if rows.kept_bytes:
-                yield _fill(self._place(tensor), rows, rows.size_bytes, INDENT)
+                yield _fill(self._place(tensor), rows, rows.size_bytes, indent)
+
+    def _run(self, take: Sequence[str], blocks: str) -> Iterator[str]:
+        yield from self._begin(INDENT)
+        yield f"{INDENT}for (uint32_t step = 0u; step < {self.chain.steps}u; step++) {{"
+        yield f"{INNER}{self.name}_take({', '.join(self._used(take))}, step);"
+        yield f"{INNER}{self.name}_step({blocks}, step);"
+        yield f"{INDENT}}}"
+
+    def _push(self, blocks: str) -> Iterator[str]:
+        """Rows that complete a step make it; the last row makes all that remain."""
+        tensor = self.chain.operand
+        rows = self.chain.buffers[tensor]
+        if rows.kept_bytes:
+            yield f"{INDENT}if (y == 0u) {{"
+            yield from self._begin(INNER)
+            yield f"{INDENT}}}"
+        read = rows.runs * rows.step_rows
+        if read < self.operand_rows:
+            yield f"{INDENT}if (y >= {read}u) {{ /* rows that no window reads */"
+            yield f"{INNER}if (y < {self.operand_rows - 1}u) {{"
+            yield f"{INNER}{INDENT}return 0;"
+            yield f"{INNER}}}"
+            yield f"{INDENT}}} else {{"
+            yield from (INDENT + line for line in self._push_row(blocks))
+            yield f"{INDENT}}}"
+        else:
+            yield from self._push_row(blocks)
+        yield from self._flush(blocks)
+
+    def _push_row(self, blocks: str) -> Iterator[str]:
+        tensor = self.chain.operand
+        rows = self.chain.buffers[tensor]
+        place, count, size = self._place(tensor, rows.kept_bytes), rows.step_rows, rows.row_bytes
+        if count == 1:
+            yield from self._move(tensor)
+            yield layout.call("mcugen_rows_copy", [place, "row", f"{size}u"], ";", INDENT)
+            yield f"{INDENT}{self.name}_step({blocks}, y);"
+        else:
+            if rows.kept_bytes:
+                yield f"{INDENT}if ((y % {count}u) == 0u) {{"
+                yield from self._move(tensor, INNER)
+                yield f"{INDENT}}}"
+            target = _moving(place, f"(y % {count}u)", size)
+            yield layout.call("mcugen_rows_copy", [target, "row", f"{size}u"], ";", INDENT)
+            yield f"{INDENT}if ((y % {count}u) == {count - 1}u) {{"
+            yield f"{INNER}{self.name}_step({blocks}, y / {count}u);"
+            yield f"{INDENT}}}"
+        yield f"{INDENT}if (y < {self.operand_rows - 1}u) {{"
+        yield f"{INNER}return 0;"
+        yield f"{INDENT}}}"
+
+    def _flush(self, blocks: str) -> Iterator[str]:
+        tensor = self.chain.operand
+        rows = self.chain.buffers[tensor]
+        place = self._place(tensor, rows.kept_bytes)
+        if rows.excess_rows:
+            excess = rows.excess_rows * rows.row_bytes
+            yield _fill(self._place(tensor, rows.size_bytes - excess), rows, excess, INDENT)
+            yield f"{INDENT}{self.name}_step({blocks}, {rows.runs - 1}u);"
+        if rows.runs < self.chain.steps:
+            yield (
+                f"{INDENT}for (uint32_t step = {rows.runs}u; step < {self.chain.steps}u; step++) {{"
+            )
+            yield from self._move(tensor, INNER)
+            yield _fill(place, rows, rows.step_bytes, INNER)
+            yield f"{INNER}{self.name}_step({blocks}, step);"
+            yield f"{INDENT}}}"
 
     def _take(self) -> Iterator[str]:
         tensor = self.chain.operand
@@ -146,11 +215,11 @@ class ChainText:
         yield f"{INDENT}}} else {{"
         yield _fill(target, rows, rows.step_bytes, INNER)
 
-    def _move(self, tensor: str) -> Iterator[str]:
+    def _move(self, tensor: str, indent: str = INDENT) -> Iterator[str]:
         rows = self.chain.buffers[tensor]
         if rows.kept_bytes:
             sizes = [f"{rows.step_bytes}u", f"{rows.kept_bytes}u"]
-            yield layout.call("mcugen_rows_move", [self._place(tensor), *sizes], ";", INDENT)
+            yield layout.call("mcugen_rows_move", [self._place(tensor), *sizes], ";", indent)
 
 
 def _moving(pointer: str, count: str, size: int) -> str:

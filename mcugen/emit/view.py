@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 import mcugen
 from mcugen.emit import layout, literals
-from mcugen.emit.blocks import Block, base_lines, blocks_of, place
+from mcugen.emit.blocks import Block, base_lines, blocks_of, parameters, place
 from mcugen.emit.chains import HEADER as CHAINS_HEADER
 from mcugen.emit.chains import ChainText, ChainView
+from mcugen.emit.entry import EntryView, condition, invoke_entry, push_row_entry
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import ConstTable, KernelCall
 from mcugen.plan.arena import Plan
@@ -83,11 +84,10 @@ class NetworkView:
     macs: int
     inputs: tuple[TensorView, ...]
     outputs: tuple[TensorView, ...]
-    invoke_declaration: str
-    invoke_null_check: str
+    entry: EntryView
     run_declaration: str
     run_bases: tuple[str, ...]
-    run_null_check: str
+    run_check: str
     headers: tuple[str, ...]
     tables: tuple[TableView, ...]
     params: tuple[ParamsView, ...]
@@ -103,6 +103,11 @@ class NetworkView:
     def passed(self) -> str:
         """The blocks as arguments of a call."""
         return ", ".join(block.parameter for block in self.blocks)
+
+    @property
+    def fed(self) -> ChainView | None:
+        """The first chain, where the input comes row by row."""
+        return next((chain for chain in self.chains if chain.is_fed), None)
 
     @property
     def tensors(self) -> tuple[TensorView, ...]:
@@ -154,6 +159,7 @@ def network_view(
     pointers = {
         node.name: tables.add_constant(node) if in_flash(node) else place(plan, node.name)
         for node in graph.nodes
+        if in_flash(node) or node.name in plan.offsets
     }
     params: list[ParamsView] = []
     calls = _Calls(plan, {k.node.name: k for k in layers})
@@ -164,7 +170,8 @@ def network_view(
         chain.name: ChainText(
             chain=chain,
             plan=plan,
-            source=pointers[chain.operand],
+            operand_rows=graph.by_name[chain.operand].shape[0],
+            source=pointers.get(chain.operand, ""),
             target=pointers[chain.name],
             numbers=numbers,
             name=names.claim(chain.name, "rows"),
@@ -183,7 +190,13 @@ def network_view(
     inputs = _tensors(graph, "input", graph.inputs, graph.input_layouts, pointers, blocks)
     outputs = _tensors(graph, "output", graph.outputs, graph.output_layouts, pointers, blocks)
     tensors = (*inputs, *outputs)
-    copies = [tensor.copy for tensor in tensors]
+    fed = next((chain for chain in together.values() if chain.is_fed), None)
+    entry = (
+        invoke_entry(graph.name, blocks, [(t.name, t.copy, t.length) for t in inputs])
+        if fed is None
+        else push_row_entry(graph.name, blocks, fed, inputs[0].name)
+    )
+    copies = [*entry.run, *(tensor.copy for tensor in outputs)]
     return NetworkView(
         name=graph.name,
         upper=graph.name.upper(),
@@ -196,13 +209,17 @@ def network_view(
         macs=macs,
         inputs=inputs,
         outputs=outputs,
-        invoke_declaration=layout.call(f"int {graph.name}_invoke", _parameters(blocks), ";"),
-        invoke_null_check=_null_check([block.pointer for block in blocks]),
+        entry=entry,
         run_declaration=layout.call(
             f"int {graph.name}_run", _run_arguments(inputs, outputs, blocks), ";"
         ),
         run_bases=tuple(block.base for block in blocks if block.is_used(copies)),
-        run_null_check=_null_check([t.name for t in tensors] + [b.parameter for b in blocks]),
+        run_check=condition(
+            [
+                f"{pointer} == NULL"
+                for pointer in [t.name for t in tensors] + [b.parameter for b in blocks]
+            ]
+        ),
         headers=tuple(sorted(_headers(layers, chains))),
         tables=tuple(tables.views),
         params=tuple(params),
@@ -359,7 +376,7 @@ def _chain_layer(
 ) -> LayerView:
     return LayerView(
         comment=f"{literals.INDENT}{chain.comment.replace(chr(10), chr(10) + literals.INDENT)}",
-        calls=(*chain.begin, *chain.loop),
+        calls=chain.calls,
         trace=_trace(layer.node, numbers, pointers),
     )
 
@@ -393,7 +410,8 @@ def _tensors(
         own = f"{role}{k}" if numbered else role
         length = int(np.prod(node.shape))
         low, high = ((end - q.zero_point) * q.scale for end in (q.low, q.high))
-        sides = [pointers[name], own] if role == "input" else [own, pointers[name]]
+        pointer = pointers.get(name, "")  # an input that comes in rows has none
+        sides = [pointer, own] if role == "input" else [own, pointer]
         views.append(
             TensorView(
                 title=f"{role.title()} {k}" if numbered else role.title(),
@@ -404,9 +422,9 @@ def _tensors(
                 zero_point=literals.integer(q.zero_point),
                 real_range=f"{low:.4g} to {high:.4g}",
                 layout=_layout_text(node.shape, axes),
-                pointer=pointers[name],
-                declaration=layout.call(f"int8_t *{graph.name}_{own}", _parameters(blocks), ";"),
-                bases=base_lines(blocks, pointers[name]),
+                pointer=pointer,
+                declaration=layout.call(f"int8_t *{graph.name}_{own}", parameters(blocks), ";"),
+                bases=base_lines(blocks, pointer),
                 copy=layout.call(
                     f"{private_prefix(graph)}_copy", [*sides, f"{length}u"], ";", literals.INDENT
                 ),
@@ -423,20 +441,9 @@ def _layout_text(shape: Sequence[int], axes: Sequence[int]) -> str:
     return f"{_shape_text(shape)}, {order}"
 
 
-def _null_check(pointers: Sequence[str]) -> str:
-    terms = [f"({pointer} == NULL)" for pointer in pointers]
-    if len(terms) == 1:
-        terms = [terms[0][1:-1]]
-    return layout.condition("if", terms, "{", literals.INDENT)
-
-
 def _run_arguments(
     inputs: Sequence[TensorView], outputs: Sequence[TensorView], blocks: Sequence[Block]
 ) -> list[str]:
     read = [f"const int8_t *{tensor.name}" for tensor in inputs]
     written = [f"int8_t *{tensor.name}" for tensor in outputs]
-    return [*read, *written, *_parameters(blocks)]
-
-
-def _parameters(blocks: Sequence[Block]) -> list[str]:
-    return [f"void *{block.parameter}" for block in blocks]
+    return [*read, *written, *parameters(blocks)]

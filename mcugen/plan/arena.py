@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -55,12 +55,18 @@ class Plan:
 Placement = Mapping[str, int]
 
 
-def plan_arena(graph: Graph, kernels: Mapping[str, Kernel], chains: Sequence[Chain] = ()) -> Plan:
+def plan_arena(
+    graph: Graph,
+    kernels: Mapping[str, Kernel],
+    chains: Sequence[Chain] = (),
+    outside: Collection[str] = (),
+) -> Plan:
     """Place every tensor of an integer graph; the result is proved before it is returned.
 
-    `kernels` are the chosen ones by node.
+    `kernels` are the chosen ones by node, `outside` inputs that get no place: their rows come one
+    by one.
     """
-    buffers = find_buffers(graph, kernels, chains)
+    buffers = find_buffers(graph, kernels, chains, outside)
     placed, proof = _best(buffers)
     prove(buffers, placed)
     return Plan(

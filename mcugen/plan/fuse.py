@@ -39,30 +39,55 @@ class _Segment:
 
 
 def choose_chains(
-    graph: Graph, kernels: Mapping[str, Kernel], kernel_of: KernelOf, limit_bytes: int = 0
-) -> tuple[Fused, ...]:
+    graph: Graph,
+    kernels: Mapping[str, Kernel],
+    kernel_of: KernelOf,
+    limit_bytes: int = 0,
+    fed: str | None = None,
+) -> tuple[Fused, ...] | None:
     """The chains with which the network needs at most `limit_bytes`, or as little as can be.
 
-    `kernels` are those of the layers without chains, `kernel_of` chooses one for a stripe. RAM is
-    counted as what is live at once; the plan may need a little more.
+    `kernels` are those of the layers without chains, `kernel_of` chooses one for a stripe. `fed` is
+    an input whose rows come one by one: the first layers must be a chain that reads it; None where
+    they cannot be. RAM is counted as what is live at once; the plan may need a little more.
     """
-    segments = [*_singles(graph, kernels), *_chained(graph, kernels, kernel_of)]
+    segments = [*_singles(graph, kernels, fed), *_chained(graph, kernels, kernel_of, fed)]
     ending: dict[int, list[_Segment]] = {}
     for segment in segments:
-        ending.setdefault(segment.end, []).append(segment)
+        if fed is None or _feeds(graph, segment, fed):
+            ending.setdefault(segment.end, []).append(segment)
     count = len(graph.nodes)
-    least = [0] * (count + 1)
+    least = [0.0]
     for end in range(1, count + 1):
-        least[end] = min(max(least[s.first], s.ram_bytes) for s in ending[end])
+        needs = (max(least[s.first], s.ram_bytes) for s in ending.get(end, []))
+        least.append(min(needs, default=math.inf))
     bound = max(least[count], limit_bytes)
+    if bound == math.inf:
+        return None
     cheapest: list[tuple[float, _Segment | None]] = [(0.0, None)]
     for end in range(1, count + 1):
         costs = [
             (cheapest[s.first][0] + s.cycles if s.ram_bytes <= bound else math.inf, s)
-            for s in ending[end]
+            for s in ending.get(end, [])
         ]
-        cheapest.append(min(costs, key=itemgetter(0)))
+        cheapest.append(min(costs, key=itemgetter(0), default=(math.inf, None)))
     return tuple(segment.fused for segment in _walk(cheapest) if segment.fused is not None)
+
+
+def _feeds(graph: Graph, segment: _Segment, fed: str) -> bool:
+    """The segment is the chain that begins with all readers of `fed`, or has none of them."""
+    nodes = graph.nodes[segment.first : segment.end]
+    reads = any(fed in node.inputs for node in nodes)
+    if not reads:
+        return True
+    if segment.fused is None:
+        return False
+    chain = segment.fused.chain
+    return (
+        chain.operand == fed
+        and nodes[0] is graph.layers[0]
+        and all(reader.name in chain.nodes for reader in graph.consumers[fed])
+    )
 
 
 def _walk(cheapest: Sequence[tuple[float, _Segment | None]]) -> list[_Segment]:
@@ -75,8 +100,8 @@ def _walk(cheapest: Sequence[tuple[float, _Segment | None]]) -> list[_Segment]:
     return found[::-1]
 
 
-def _singles(graph: Graph, kernels: Mapping[str, Kernel]) -> Iterator[_Segment]:
-    buffers = find_buffers(graph, kernels)
+def _singles(graph: Graph, kernels: Mapping[str, Kernel], fed: str | None) -> Iterator[_Segment]:
+    buffers = find_buffers(graph, kernels, outside=_outside(fed))
     for step, node in enumerate(graph.nodes):
         yield _Segment(
             first=step,
@@ -86,8 +111,12 @@ def _singles(graph: Graph, kernels: Mapping[str, Kernel]) -> Iterator[_Segment]:
         )
 
 
+def _outside(fed: str | None) -> tuple[str, ...]:
+    return () if fed is None else (fed,)
+
+
 def _chained(
-    graph: Graph, kernels: Mapping[str, Kernel], kernel_of: KernelOf
+    graph: Graph, kernels: Mapping[str, Kernel], kernel_of: KernelOf, fed: str | None
 ) -> Iterator[_Segment]:
     stripes: dict[tuple[str, tuple[int, ...]], Kernel] = {}
 
@@ -97,14 +126,14 @@ def _chained(
             stripes[key] = kernel_of(layer)
         return stripes[key]
 
-    for end in range(2, len(graph.nodes) + 1):
-        for first in range(end - 2, max(-1, end - 1 - MAX_LAYERS), -1):
+    for end in range(1, len(graph.nodes) + 1):
+        for first in range(end - 1, max(-1, end - 1 - MAX_LAYERS), -1):
             if not _can_stripe(graph, graph.nodes[first]):
                 break
             chain = make_chain(graph, graph.nodes[first:end])
             if chain is not None:
                 own = {layer.node.name: cached(layer) for layer in chain.layers}
-                buffers = find_buffers(graph, {**kernels, **own}, [chain])
+                buffers = find_buffers(graph, {**kernels, **own}, [chain], _outside(fed))
                 yield _Segment(
                     first=first,
                     end=end,

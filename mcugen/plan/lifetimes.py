@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -74,10 +74,16 @@ def in_flash(node: Node) -> bool:
 
 
 def find_buffers(
-    graph: Graph, kernels: Mapping[str, Kernel], chains: Sequence[Chain] = ()
+    graph: Graph,
+    kernels: Mapping[str, Kernel],
+    chains: Sequence[Chain] = (),
+    outside: Collection[str] = (),
 ) -> Buffers:
-    """All buffers of an integer graph under the chosen kernels, scratch and rows included."""
-    home = find_homes(graph)
+    """All buffers of an integer graph under the chosen kernels, scratch and rows included.
+
+    `outside` are inputs that never lie in the arena: the caller gives their rows one by one.
+    """
+    home = {name: buffer for name, buffer in find_homes(graph).items() if buffer not in outside}
     steps = {node.name: step for step, node in enumerate(graph.nodes)}
     last = _last_uses(graph, home)
     tensors = _tensors(graph, home, steps, last)
@@ -130,11 +136,11 @@ def _chain_buffers(
     layer to the last, as do the operand and the output.
     """
     begin, end = steps[chain.layers[0].node.name], steps[chain.name]
-    operand, output = tensors[home[chain.operand]], tensors[chain.name]
-    found = {
-        operand.name: replace(operand, last=max(operand.last, end)),
-        output.name: replace(output, first=begin, complete=end),
-    }
+    output = tensors[chain.name]
+    found = {output.name: replace(output, first=begin, complete=end)}
+    if chain.operand in home:
+        operand = tensors[home[chain.operand]]
+        found[operand.name] = replace(operand, last=max(operand.last, end))
     for name, rows in chain.buffers.items():
         of_operand = name == chain.operand
         own = chain.name + ROWS if of_operand else name
@@ -186,8 +192,9 @@ def _distances(
     """Pairs of buffers that may overlap: the operand dies where the output is born."""
     found: dict[tuple[str, str], int] = {}
     for chain in chains:
-        if last[home[chain.operand]] <= steps[chain.name]:
-            found[home[chain.name], home[chain.operand]] = chain.distance()
+        operand = home.get(chain.operand)
+        if operand is not None and last[operand] <= steps[chain.name]:
+            found[home[chain.name], operand] = chain.distance()
     inside = {name for chain in chains for name in chain.nodes}
     for name, kernel in kernels.items():
         if name in inside:

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph
 from mcugen.ops.base import Kernel, Target
 from mcugen.plan.arena import Plan, offsets_of, plan_arena
 from mcugen.plan.chains import Chain, ChainLayer
 from mcugen.plan.choose import LayerKernel, best_kernel, choose_kernels
-from mcugen.plan.fuse import Fused, chain_cycles, choose_chains
+from mcugen.plan.fuse import Fused, KernelOf, chain_cycles, choose_chains
 from mcugen.plan.lifetimes import find_buffers, tensor_bytes
 from mcugen.plan.order import lower_order
 from mcugen.plan.regions import count_accesses, split_arena
@@ -38,14 +39,20 @@ class Planned:
         return alone + sum(chain_cycles(chain, kernels) for chain in self.chains)
 
 
-def make_plan(graph: Graph, target: Target, ram_bytes: int | None = None) -> Planned:
-    """Plan an integer graph.
+def make_plan(
+    graph: Graph, target: Target, ram_bytes: int | None = None, *, row_input: bool = False
+) -> Planned:
+    """Plan an integer graph; with `row_input`, its input comes row by row and is never whole.
 
     Chains are formed where RAM is what the target wants to save, where they save much of it for few
     cycles or none, or where the network would need more than the `ram_bytes` that there are; then
     no more of them than that takes.
+
+    Raises OptionError where the first layers cannot be computed row by row but must.
     """
     layers = choose_kernels(graph, target)
+    if row_input:
+        return _row_fed(graph, target, layers)
     plain = Planned(layers=layers, chains=(), arena=plan_arena(graph, _kernels(layers)))
     if target.optimize in ("ram", "balanced"):
         least = min((plain, _chained(graph, target, layers, 0)), key=_arena_bytes)
@@ -60,16 +67,20 @@ def make_plan(graph: Graph, target: Target, ram_bytes: int | None = None) -> Pla
 
 
 def plan_best_order(
-    graph: Graph, target: Target, ram_bytes: int | None = None
+    graph: Graph, target: Target, ram_bytes: int | None = None, *, row_input: bool = False
 ) -> tuple[Graph, Planned]:
-    """The graph and its plan, in another execution order where that needs the smaller arena."""
-    planned = make_plan(graph, target, ram_bytes)
+    """The graph and its plan, in another execution order where that needs the smaller arena.
+
+    Raises OptionError as `make_plan`.
+    """
+    planned = make_plan(graph, target, ram_bytes, row_input=row_input)
     inside = {name for chain in planned.chains for name in chain.nodes}
     alone = tuple(layer for layer in planned.layers if layer.node.name not in inside)
     other = lower_order(graph, _kernels(alone))
     if other is None:
         return graph, planned
-    found = (graph, planned), (other, make_plan(other, target, ram_bytes))
+    again = make_plan(other, target, ram_bytes, row_input=row_input)
+    found = (graph, planned), (other, again)
     return min(found, key=lambda each: each[1].arena.arena_bytes)
 
 
@@ -82,7 +93,8 @@ def split_plan(graph: Graph, planned: Planned, fast_bytes: int) -> Planned:
     if whole.arena_bytes <= fast_bytes:
         return planned
     kernels = _kernels(planned.layers)
-    buffers = find_buffers(graph, kernels, planned.chains)
+    outside = [name for name in graph.inputs if name not in planned.arena.offsets]
+    buffers = find_buffers(graph, kernels, planned.chains, outside)
     accesses = count_accesses(graph, kernels, planned.chains, buffers)
     split = split_arena(buffers, accesses, fast_bytes, whole.arena_bytes)
     if split.fast_bytes == 0:
@@ -112,6 +124,36 @@ def _kernels(layers: tuple[LayerKernel, ...]) -> dict[str, Kernel]:
     return {layer.node.name: layer.kernel for layer in layers}
 
 
+def _row_fed(graph: Graph, target: Target, layers: tuple[LayerKernel, ...]) -> Planned:
+    """The plan with least RAM in which the first layers take the input's rows as they come."""
+    shapes = [graph.by_name[name].shape for name in graph.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 3:
+        found = ", ".join(str(list(shape)) for shape in shapes)
+        msg = f"an input in rows must be one image [H, W, C]; the network takes {found}"
+        raise OptionError(msg)
+    (fed,) = graph.inputs
+    fused = choose_chains(graph, _kernels(layers), _kernel_of(graph, target), fed=fed)
+    if fused is None:
+        first = layers[0].node
+        msg = (
+            f"the input cannot come in rows: {first.name} ({first.origin or first.op.kind}) is no "
+            "layer that works row by row, or a row of it or of the input is no multiple of 4 "
+            "bytes; build without --row-input"
+        )
+        raise OptionError(msg)
+    return plan_chains(graph, layers, fused, outside=(fed,))
+
+
+def _kernel_of(graph: Graph, target: Target) -> KernelOf:
+    largest = max(tensor_bytes(node) for node in graph.nodes)
+
+    def kernel_of(layer: ChainLayer) -> Kernel:
+        kernels = layer.op.implementations(layer.input_shapes, layer.shape, target)
+        return best_kernel(kernels, target.optimize, largest)
+
+    return kernel_of
+
+
 def _chained(
     graph: Graph, target: Target, layers: tuple[LayerKernel, ...], limit_bytes: int
 ) -> Planned:
@@ -119,23 +161,25 @@ def _chained(
 
     Kernels outside of them are chosen again: another layer may need most now.
     """
-    largest = max(tensor_bytes(node) for node in graph.nodes)
-
-    def kernel_of(layer: ChainLayer) -> Kernel:
-        kernels = layer.op.implementations(layer.input_shapes, layer.shape, target)
-        return best_kernel(kernels, target.optimize, largest)
-
-    fused = choose_chains(graph, _kernels(layers), kernel_of, limit_bytes)
+    fused = choose_chains(graph, _kernels(layers), _kernel_of(graph, target), limit_bytes)
+    assert fused is not None, "only an input in rows can leave no partition"
     striped = {name: kernel for one in fused for name, kernel in one.kernels.items()}
     chains = [one.chain for one in fused]
     return plan_chains(graph, choose_kernels(graph, target, chains, striped), fused)
 
 
-def plan_chains(graph: Graph, layers: tuple[LayerKernel, ...], fused: Sequence[Fused]) -> Planned:
+def plan_chains(
+    graph: Graph,
+    layers: tuple[LayerKernel, ...],
+    fused: Sequence[Fused],
+    outside: Collection[str] = (),
+) -> Planned:
     """The plan with these chains, and with `layers` as they are outside of them."""
     striped = {name: kernel for one in fused for name, kernel in one.kernels.items()}
     own = tuple(
         replace(layer, kernel=striped.get(layer.node.name, layer.kernel)) for layer in layers
     )
     chains = tuple(one.chain for one in fused)
-    return Planned(layers=own, chains=chains, arena=plan_arena(graph, _kernels(own), chains))
+    return Planned(
+        layers=own, chains=chains, arena=plan_arena(graph, _kernels(own), chains, outside)
+    )

@@ -58,6 +58,7 @@ def make_report(
         else board.ram_bytes,
         "board_fast_ram_bytes": board.fast_region.size_bytes if board.fast_region else 0,
         "board_flash_bytes": board.flash_bytes,
+        "row_input": compiled.view.fed is not None,
         "inputs": [_tensor(graph, n) for n in graph.inputs],
         "outputs": [_tensor(graph, n) | {"sqnr_db": _db(sqnr.get(n))} for n in graph.outputs],
         "accuracy": _accuracy(accuracy),

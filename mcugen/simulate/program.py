@@ -32,6 +32,7 @@ class Program:
     input_lens: tuple[int, ...]  # int8 values of each input
     output_lens: tuple[int, ...]
     layer_lens: tuple[int, ...]  # of each traced tensor, in execution order
+    rows: int | None = None  # of the input, where the C takes it row by row
 
     @property
     def trace_bytes(self) -> int:
@@ -54,8 +55,8 @@ class Program:
         return sorted(self.folder.glob("*.c"))
 
 
-def program_of(folder: Path, graph: Graph) -> Program:
-    """The generated folder of an integer graph."""
+def program_of(folder: Path, graph: Graph, *, row_input: bool = False) -> Program:
+    """The generated folder of an integer graph; with `row_input`, its C takes the input in rows."""
 
     def lens(names: Sequence[str]) -> tuple[int, ...]:
         return tuple(tensor_bytes(graph.by_name[name]) for name in names)
@@ -66,6 +67,7 @@ def program_of(folder: Path, graph: Graph) -> Program:
         input_lens=lens(graph.inputs),
         output_lens=lens(graph.outputs),
         layer_lens=lens([node.name for node in graph.layers]),
+        rows=graph.by_name[graph.inputs[0]].shape[0] if row_input else None,
     )
 
 

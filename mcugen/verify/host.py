@@ -65,12 +65,14 @@ class HostNetwork:
         self._temporary.cleanup()
 
     def _declarations(self) -> str:
-        pointers = [*self.program.inputs, *self.program.outputs]
-        blocks = ", ".join("void *" for _ in self._sizes)
+        name, blocks = self.program.name, ", ".join("void *" for _ in self._sizes)
+        inputs = () if self.program.rows else self.program.inputs
+        pointers = [*inputs, *self.program.outputs]
+        push = f"int {name}_push_row({blocks}, const int8_t *, uint32_t);"
         return "\n".join(
             [
                 *(f"int8_t *{function}({blocks});" for function, _ in pointers),
-                f"int {self.program.name}_invoke({blocks});",
+                push if self.program.rows else f"int {name}_invoke({blocks});",
                 "void mcugen_trace_into(unsigned char *, uint32_t *, const uint32_t *);",
             ]
         )
@@ -118,15 +120,29 @@ class HostNetwork:
         outputs: Sequence[NDArray[np.int8]],
     ) -> None:
         bases = [self._ffi.from_buffer(arena) for arena in arenas]
+        if self.program.rows:
+            self._push_rows(bases, inputs[0].reshape(self.program.rows, -1))
+        else:
+            self._invoke(bases, inputs)
+        for (function, _), y in zip(self.program.outputs, outputs, strict=True):
+            source = getattr(self._lib, function)(*bases)
+            y[:] = np.frombuffer(self._ffi.buffer(source, y.size), np.int8)
+
+    def _invoke(self, bases: Sequence[Any], inputs: Sequence[NDArray[np.int8]]) -> None:
         for (function, _), x in zip(self.program.inputs, inputs, strict=True):
             self._ffi.memmove(getattr(self._lib, function)(*bases), x.tobytes(), x.size)
         code = getattr(self._lib, f"{self.program.name}_invoke")(*bases)
         if code != 0:
             msg = f"{self.program.name}_invoke returned {code}"
             raise ToolchainError(msg)
-        for (function, _), y in zip(self.program.outputs, outputs, strict=True):
-            source = getattr(self._lib, function)(*bases)
-            y[:] = np.frombuffer(self._ffi.buffer(source, y.size), np.int8)
+
+    def _push_rows(self, bases: Sequence[Any], rows: NDArray[np.int8]) -> None:
+        push = getattr(self._lib, f"{self.program.name}_push_row")
+        pointers = [self._ffi.from_buffer("int8_t *", row) for row in rows]
+        codes = [push(*bases, pointer, y) for y, pointer in enumerate(pointers)]
+        if codes != [0] * (len(rows) - 1) + [1]:
+            msg = f"{self.program.name}_push_row returned {codes}"
+            raise ToolchainError(msg)
 
 
 def _rubbish(size: int) -> Any:

@@ -26,6 +26,28 @@ static uint32_t random_word(void)
     return random_state;
 }
 
+#ifdef MCUGEN_NETWORK_PUSH_ROW
+static int8_t input[MCUGEN_NETWORK_ROWS * MCUGEN_NETWORK_ROW_LEN];
+
+MCUGEN_NOINLINE static int infer(void)
+{
+    int result = 0;
+
+    for (uint32_t y = 0u; y < MCUGEN_NETWORK_ROWS; y++) {
+        const int8_t *const row = &input[y * MCUGEN_NETWORK_ROW_LEN];
+
+        result = MCUGEN_NETWORK_PUSH(MCUGEN_NETWORK_PUSH_ROW, arena, row, y);
+    }
+    return (result == 1) ? 0 : -1;
+}
+
+static void fill_inputs(void)
+{
+    for (uint32_t i = 0; i < sizeof input; i++) {
+        input[i] = (int8_t)(random_word() >> 24);
+    }
+}
+#else
 MCUGEN_NOINLINE static int infer(void)
 {
     return MCUGEN_NETWORK_CALL(MCUGEN_NETWORK_INVOKE, arena);
@@ -39,6 +61,12 @@ MCUGEN_NOINLINE static int infer(void)
             input[i] = (int8_t)(random_word() >> 24);                                              \
         }                                                                                          \
     }
+
+static void fill_inputs(void)
+{
+    MCUGEN_NETWORK_INPUTS(FILL_INPUT)
+}
+#endif
 
 /* FNV-1a */
 #define HASH_OUTPUT(function, len)                                                                 \
@@ -61,7 +89,7 @@ int main(void)
     __asm volatile("mov %0, sp" : "=r"(stack));
 #endif
     mcugen_trace(0u, arena, 0u);
-    MCUGEN_NETWORK_INPUTS(FILL_INPUT)
+    fill_inputs();
     for (uint32_t i = RED_ZONE_BYTES; i < PAINT_BYTES; i++) {
         stack[-(int32_t)i] = PAINT;
     }

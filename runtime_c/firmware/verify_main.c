@@ -17,17 +17,40 @@ void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes)
     harness_write(data, bytes);
 }
 
+#ifdef MCUGEN_NETWORK_PUSH_ROW
+/** The next sample, row by row. @return 0 at the end of the file. */
+static int run_next(void *arena)
+{
+    static int8_t row[MCUGEN_NETWORK_ROW_LEN];
+
+    for (uint32_t y = 0u; y < MCUGEN_NETWORK_ROWS; y++) {
+        const int ready = (y + 1u) == MCUGEN_NETWORK_ROWS;
+
+        if (harness_read(row, MCUGEN_NETWORK_ROW_LEN) != MCUGEN_NETWORK_ROW_LEN) {
+            return 0;
+        }
+        if (MCUGEN_NETWORK_PUSH(MCUGEN_NETWORK_PUSH_ROW, arena, row, y) != ready) {
+            harness_fail("push_row returned something else than it should");
+        }
+    }
+    return 1;
+}
+#else
 #define READ_INPUT(function, len)                                                                  \
     if (harness_read(MCUGEN_NETWORK_CALL(function, arena), (len)) != (len)) {                      \
         return 0;                                                                                  \
     }
 
-/** The next sample's inputs. @return 0 at the end of the file. */
-static int read_inputs(void *arena)
+/** The next sample. @return 0 at the end of the file. */
+static int run_next(void *arena)
 {
     MCUGEN_NETWORK_INPUTS(READ_INPUT)
+    if (MCUGEN_NETWORK_CALL(MCUGEN_NETWORK_INVOKE, arena) != 0) {
+        harness_fail("invoke failed");
+    }
     return 1;
 }
+#endif
 
 #define WRITE_OUTPUT(function, len) harness_write(MCUGEN_NETWORK_CALL(function, arena), (len));
 
@@ -43,10 +66,7 @@ int main(void)
 {
     void *const arena = harness_arena();
 
-    while (read_inputs(arena)) {
-        if (MCUGEN_NETWORK_CALL(MCUGEN_NETWORK_INVOKE, arena) != 0) {
-            harness_fail("invoke failed");
-        }
+    while (run_next(arena)) {
         write_outputs(arena);
         if (!harness_arena_is_intact()) {
             harness_fail("memory beyond the arena was overwritten");

@@ -262,3 +262,18 @@ def test_wrong_choice_in_python(name: str, tmp_path: Path) -> None:
     choice = {"input_shapes": [SHAPE], name: WRONG_CHOICES[name]}
     with pytest.raises(OptionError):
         api.build(small_net(), board="cortex-m4", out=tmp_path / "out", **choice)
+
+
+@pytest.mark.slow
+def test_an_input_in_rows_gives_the_same_outputs_in_less_ram(mnist: Path, tmp_path: Path) -> None:
+    fixed = (mnist / "model.pt", "--calib", mnist / "calibration.npz", "--optimize", "speed")
+    whole = build(*fixed, out=tmp_path / "whole")
+    rows = build(*fixed, "--row-input", "--sanitize", out=tmp_path / "rows", simulate=2)
+    report = report_of(rows)
+    assert report["row_input"]
+    assert report["arena_bytes"] < report_of(whole)["arena_bytes"]
+    assert [v["mismatches"] for v in report["verification"].values()] == [0, 0, 0]
+    digits = np.load(mnist / "test.npz")["x"][:20]
+    with api.load(whole) as one, api.load(rows) as other:
+        np.testing.assert_array_equal(one(digits), other(digits))
+    assert "together" in mcugen("profile", rows).output

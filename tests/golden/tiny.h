@@ -35,7 +35,7 @@
 #define TINY_OUTPUT_SCALE (0.00390625f)
 #define TINY_OUTPUT_ZERO_POINT (-128)
 
-/** RAM that a run needs, inputs and outputs included: plain memory, aligned to 16 bytes. */
+/** All the RAM that a run needs beside the stack: plain memory, aligned to 16 bytes. */
 #define TINY_ARENA_BYTES 288
 
 #ifdef __cplusplus

@@ -15,6 +15,7 @@ from torch import nn
 from mcugen.emit.render import render
 from mcugen.emit.view import network_view
 from mcugen.emit.write import write_files
+from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph
 from mcugen.ops.base import PORTABLE, Kernel, Target
 from mcugen.pipeline import CompileOptions, compile_graph
@@ -22,7 +23,7 @@ from mcugen.plan.chains import Chain, ChainLayer, make_chain
 from mcugen.plan.choose import best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, choose_chains
 from mcugen.plan.lifetimes import find_buffers, lower_bound
-from mcugen.plan.planner import make_plan, plan_chains
+from mcugen.plan.planner import Planned, make_plan, plan_chains
 from mcugen.simulate.program import program_of
 from mcugen.verify.compare import compare
 from mcugen.verify.host import HostNetwork
@@ -101,12 +102,18 @@ def check_chain(graph: Graph, chain: Chain, target: Target) -> None:
         return best_kernel(kernels, target.optimize)
 
     own = {layer.node.name: kernel_of(layer) for layer in chain.layers}
-    planned = plan_chains(graph, choose_kernels(graph, target), [Fused(chain=chain, kernels=own)])
+    check_plan(
+        graph, plan_chains(graph, choose_kernels(graph, target), [Fused(chain=chain, kernels=own)])
+    )
+
+
+def check_plan(graph: Graph, planned: Planned, *, row_input: bool = False) -> None:
     view = network_view(graph, planned.layers, planned.arena, 0, "", planned.chains)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_files(folder, render(view))
-        with HostNetwork(program_of(folder, graph), planned.arena.arena_bytes) as network:
+        program = program_of(folder, graph, row_input=row_input)
+        with HostNetwork(program, planned.arena.arena_bytes) as network:
             compare(graph, network, verification_inputs(graph, minimum=12))
 
 
@@ -181,4 +188,37 @@ def test_the_chosen_chains_need_least_of_all() -> None:
         bound([Fused(chain=c, kernels={x.node.name: kernel_of(x) for x in c.layers})])
         for c in possible_chains(graph)
     ]
-    assert bound(list(choose_chains(graph, kernels, kernel_of))) <= min(single)
+    chosen = choose_chains(graph, kernels, kernel_of)
+    assert chosen
+    assert bound(list(chosen)) <= min(single)
+
+
+# windows of two rows that move by three: the last row may be one that none reads
+SPARSE: list[Layer] = [("max", 2, 3, 0, 4), ("conv", 3, 1, 1, 4)]
+
+
+@pytest.mark.parametrize("steps", [DEEP, SPARSE], ids=["deep", "sparse"])
+@pytest.mark.parametrize("height", [15, 16, 17])
+def test_an_input_in_rows_equals_the_reference(steps: list[Layer], height: int) -> None:
+    graph = integer_graph(steps, 4, (height, 4))
+    planned = make_plan(graph, PORTABLE, row_input=True)
+    assert planned.chains[0].operand == graph.inputs[0]
+    assert graph.inputs[0] not in planned.arena.offsets
+    check_plan(graph, planned, row_input=True)
+
+
+def test_an_input_in_rows_is_refused_where_the_first_layer_needs_it_whole() -> None:
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1))
+    graph = export(network, (1, 4, 6, 6))
+    options = CompileOptions(row_input=True)
+    with pytest.raises(OptionError, match="the input cannot come in rows"):
+        compile_graph(graph, stored_inputs(graph, random_inputs(graph)), options)
+
+
+def test_an_input_in_rows_must_be_an_image() -> None:
+    graph = export(nn.Linear(8, 4), (1, 8))
+    options = CompileOptions(row_input=True)
+    with pytest.raises(
+        OptionError, match=r"must be one image \[H, W, C\]; the network takes \[8\]"
+    ):
+        compile_graph(graph, stored_inputs(graph, random_inputs(graph)), options)
