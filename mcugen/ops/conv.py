@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ class ConvS8(IntOp):
         return _is_depthwise(self.weight.shape, self.groups)
 
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
-        """Exact: float64 sums stay far below 2^53."""
+        """Exact: products are summed as floats that hold every sum."""
         x = inputs[0]
         image = x if x.ndim == 4 else x[:, None]
         y = self.requantize(self.accumulate(image, self.weight) + self.bias)
@@ -209,18 +209,17 @@ class ConvS8(IntOp):
 
     def accumulate(self, images: IntArray, weight: NDArray[np.generic]) -> IntArray:
         """sum w * x for images [N, H, W, C]: int64 [N, out_h, out_w, out_ch]."""
-        padded = windows(images.astype(np.float64), self.window, self.pad_value)
-        taps = padded.astype(np.float64, copy=False)
-        exact = weight.astype(np.float64)
-        acc: NDArray[np.float64]
+        exact = _exact_float(images, weight, self.pad_value)
+        taps = windows(images.astype(exact), self.window, self.pad_value)
+        factors = weight.astype(exact)
         if self.depthwise:
-            acc = np.einsum("nhwcij,cij->nhwc", taps, exact[..., 0])
+            acc = _channel_products(taps, factors[..., 0])
         else:
             parts = zip(
-                np.split(taps, self.groups, axis=3), np.split(exact, self.groups), strict=True
+                np.split(taps, self.groups, axis=3), np.split(factors, self.groups), strict=True
             )
             acc = np.concatenate([_products(t, w) for t, w in parts], axis=3)
-        return np.rint(acc).astype(np.int64)
+        return acc.astype(np.int64)
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Every output value takes kernel_h * kernel_w * in_ch / groups."""
@@ -383,8 +382,26 @@ def _is_depthwise(weight: Shape, groups: int) -> bool:
     return groups > 1 and groups == weight[0] and weight[3] == 1
 
 
-def _products(taps: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _exact_float(images: IntArray, weight: NDArray[np.generic], fill: int) -> np.dtype[Any]:
+    """A float type in which no sum of products is rounded, in whatever order it is computed."""
+    largest = max(int(np.max(np.abs(images), initial=0)), abs(fill))
+    most = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max()
+    return np.dtype(np.float32 if largest * int(most) <= 1 << 24 else np.float64)
+
+
+def _channel_products(taps: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
+    """taps [N, h, w, C, i, j] times weight [C, i, j], summed over the window."""
+    _, kernel_h, kernel_w = weight.shape
+    acc: NDArray[Any] = np.zeros(taps.shape[:4], taps.dtype)
+    for i in range(kernel_h):
+        for j in range(kernel_w):
+            acc += taps[..., i, j] * weight[:, i, j]
+    return acc
+
+
+def _products(taps: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     """taps [N, h, w, C, i, j] times weight [O, i, j, C] as one matrix product."""
     columns = taps.transpose(0, 1, 2, 4, 5, 3)
     rows = columns.reshape(-1, int(np.prod(columns.shape[3:])))
-    return (rows @ weight.reshape(len(weight), -1).T).reshape(*taps.shape[:3], len(weight))
+    products: NDArray[Any] = rows @ weight.reshape(len(weight), -1).T
+    return products.reshape(*taps.shape[:3], len(weight))
