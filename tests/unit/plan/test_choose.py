@@ -52,6 +52,16 @@ def test_outputs_that_drift_down_are_pulled_up_where_that_is_cheap() -> None:
     assert indices(graph, "speed") == [0] * 4
 
 
+def test_two_places_are_pulled_up_together() -> None:
+    """Either of them alone would save nothing."""
+    offers = [kernel(1_000_000, 0, 84, 960), kernel(1_016_000, 0, 1044, 0)]
+    plain = [kernel(1000, 0, 0)]
+    graph = network([8000] * 3 + [10] + [8000] * 3, offers, offers, plain, plain, offers, offers)
+    balanced, arena_bytes = choice(graph, "balanced")
+    assert arena_bytes == 8000 + 960 + 84
+    assert sum(k.cycles for k in balanced.values()) == 2 * (1_000_000 + 1_016_000 + 1000)
+
+
 def test_the_flash_of_the_network_goes_where_it_saves_most() -> None:
     small, large = kernel(1000, 1000, 0), kernel(900, 1900, 0)
     larger = kernel(500, 1900, 0)

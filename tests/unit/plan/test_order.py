@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from mcugen.ir.check import check
 from mcugen.ir.graph import Graph, Node, QParams
-from mcugen.ops.base import InputS8, Kernel
-from mcugen.plan import order
+from mcugen.ops.base import InputS8, Kernel, Target
+from mcugen.plan import order, planner
 from mcugen.plan.lifetimes import find_buffers, lower_bound
 from mcugen.plan.order import lower_order
+from mcugen.plan.planner import plan_best_order
 from tests.ops.harness import check_module
 from tests.unit.plan.offering import Offering, kernel
 
@@ -122,6 +123,15 @@ def test_an_order_is_never_worse_where_not_all_sets_are_kept(graph: Graph) -> No
         patch.setattr(order, "MAX_SETS", 1)
         found = lower_order(graph, kernels_of(graph))
         assert found is None or peak(found) < peak(graph)
+
+
+def test_an_order_that_saves_nothing_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lower peak does not always give a smaller arena."""
+    lines = [("a", ("x",), 10, PLAIN), ("b", ("x",), 10, PLAIN), ("sum", ("a", "b"), 5, PLAIN)]
+    graph = graph_of(lines, ["sum"])
+    other = graph.with_nodes(graph.nodes[k] for k in (0, 2, 1, 3))
+    monkeypatch.setattr(planner, "lower_order", lambda graph, kernels: other)
+    assert plan_best_order(graph, Target())[0] is graph
 
 
 class Branches(torch.nn.Module):
