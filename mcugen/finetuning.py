@@ -97,14 +97,19 @@ class FinetuneResult:
     out: Path | None
 
     def values(self) -> dict[str, Any]:
-        """The run as plain values, for JSON and for the terminal."""
+        """The run as plain values, for JSON and for the terminal; a loss is positive there."""
+
+        def shown(score: float | None) -> float | None:
+            return score if score is None or self.metric == "top-1" else -score
+
         return {
             "out": None if self.out is None else str(self.out),
-            "metric": self.metric,
-            "float": self.float_score,
+            "metric": "evaluation loss" if self.metric == "minus loss" else self.metric,
+            "float": shown(self.float_score),
             "best_epoch": self.history.best,
             "epochs": [
-                {"epoch": e.number, "loss": e.loss, "score": e.score} for e in self.history.epochs
+                {"epoch": e.number, "loss": e.loss, "score": shown(e.score)}
+                for e in self.history.epochs
             ],
         }
 

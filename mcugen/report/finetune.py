@@ -27,8 +27,13 @@ def finetune_text(found: Mapping[str, Any]) -> str:
         lines.append(
             f"{metric} float {_score(found['float'], metric)}, "
             f"quantized {_score(before['score'], metric)}, "
-            f"tuned {_score(best['score'], metric)} ({_epoch(best['epoch'])})"
+            f"tuned {_score(best['score'], metric)} (epoch {best['epoch']})"
         )
+        if not best["epoch"]:
+            lines.append(
+                "no epoch was better than the network before, which is what is written: "
+                "try a lower --learning-rate, --distill, or more samples"
+            )
     else:
         lines.append("the last epoch's network is kept: without --eval none is known to be better")
     if found["out"]:
@@ -38,7 +43,3 @@ def finetune_text(found: Mapping[str, Any]) -> str:
 
 def _score(value: float, metric: str) -> str:
     return f"{value:.2f} %" if metric == "top-1" else f"{value:.4g}"
-
-
-def _epoch(number: int) -> str:
-    return f"epoch {number}" if number else "no epoch was better, it is as before"
