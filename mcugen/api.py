@@ -49,6 +49,7 @@ def build(
     quant: str = DEFAULT_METHOD,
     ranges: str | None = None,
     bias_correction: bool | None = None,
+    equalize: bool = False,
     per_tensor: bool = False,
     symmetric: bool = False,
     power_of_two: bool = False,
@@ -70,11 +71,12 @@ def build(
     evaluation: a .npz path with x and y, or the pair (x, y); gives `report["accuracy"]`.
     out: the folder, `build/NAME` by default; replaced in one step if mcugen wrote it.
     input_shapes: with batch axis, where the model does not say them.
-    quant: integerize, estimate or mean_rounding; it and the options that follow are told
+    quant: integerize, estimate, mean_rounding or adaround; it and the options that follow are told
         of in docs/QUANTIZATION.md.
     ranges: minmax, moving_average[:C], percentile[:P], mse, entropy or output; None for the
         method's own.
     bias_correction: None for the method's own.
+    equalize: scale channels of neighbouring layers to like weights first.
     per_tensor: one scale for all of a layer's weights.
     symmetric: activations with zero point 0.
     power_of_two: scales that are powers of two.
@@ -105,6 +107,7 @@ def build(
             method=quant,
             ranges=ranges,
             bias_correction=bias_correction,
+            equalize=equalize,
             per_tensor=per_tensor,
             symmetric=symmetric,
             power_of_two=power_of_two,

@@ -22,6 +22,7 @@ from mcugen.cli_options import (
     FastRamSize,
     guarded,
     model_options,
+    progress_bars,
     quant_options,
     status_lines,
     taken_quant,
@@ -106,8 +107,10 @@ def build(model: Path, **choices: Any) -> None:
         quant=taken_quant(choices),
         **choices,
     )
-    with contextlib.redirect_stdout(sys.stderr):  # what the user's own modules print
-        result = run(model, options, status_lines(quiet or as_json))
+    silent = quiet or as_json
+    # what the user's own modules print goes the way of the messages
+    with contextlib.redirect_stdout(sys.stderr), progress_bars(silent) as steps:
+        result = run(model, options, status_lines(silent), steps)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     if as_json:

@@ -139,6 +139,11 @@ def quant_options(function: F) -> F:
             default=None,
             help="Take each channel's mean error out of its bias.  [default: the method's own]",
         ),
+        click.option(
+            "--equalize",
+            is_flag=True,
+            help="Scale channels of neighbouring layers to like weights first.",
+        ),
         click.option("--per-tensor", is_flag=True, help="One scale for all of a layer's weights."),
         click.option("--symmetric", is_flag=True, help="Activations with zero point 0."),
         click.option("--power-of-two", is_flag=True, help="Scales that are powers of two."),
@@ -165,9 +170,9 @@ def quant_options(function: F) -> F:
 
 def taken_quant(choices: dict[str, Any]) -> QuantOptions:
     """The options of `quant_options`, taken out of all that a command was given."""
-    names = ("method", "ranges", "bias_correction", "per_tensor", "symmetric", "power_of_two")
+    flags = ("bias_correction", "equalize", "per_tensor", "symmetric", "power_of_two")
     return QuantOptions(
-        **{name: choices.pop(name) for name in names},
+        **{name: choices.pop(name) for name in ("method", "ranges", *flags)},
         weights=split_list(choices.pop("weights")),
         keep_int8=split_list(choices.pop("keep_int8")),
     )

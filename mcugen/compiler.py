@@ -34,6 +34,7 @@ from mcugen.verify.host import HostNetwork
 from mcugen.verify.inputs import quantize_inputs, verification_inputs
 
 Progress = Callable[[str], None]
+Steps = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 SYNTHETIC_SAMPLES = 64
 
 
@@ -63,6 +64,7 @@ def build(
     model: Model,
     options: BuildOptions,
     progress: Progress = lambda _: None,
+    steps: Steps = lambda _done, _total, _text: None,
 ) -> BuildResult:
     """Compile, verify and write a network. Raises McugenError for everything a user can mend."""
     board = load_board(options.board)
@@ -83,7 +85,7 @@ def build(
     check_target(out)
     data = _read_data(source, options)
     progress("compiling")
-    compiled = compile_graph(source.graph, data.calibration, choices, source.quantization)
+    compiled = compile_graph(source.graph, data.calibration, choices, source.quantization, steps)
     check_budget(board, compiled.graph, compiled.layers, compiled.plan, compiled.view.weight_bytes)
     with staging(out) as folder:
         report = _write_and_verify(folder, compiled, board, source, data, options, progress)

@@ -215,7 +215,7 @@ def _start(model: Model, options: FinetuneOptions) -> _Start:
         data = load_labelled(options.evaluation, shapes)
         evaluation = _arrays(graph, *data, EVALUATION_BATCH, 0)
     if quantization is None:
-        graph = simplified(graph)
+        graph = simplified(graph, options.quant)
         quantization = quantize(graph, stored_inputs(graph, samples), options.quant)
     return _Start(graph=graph, quantization=quantization, batches=batches, evaluation=evaluation)
 

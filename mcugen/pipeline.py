@@ -38,6 +38,8 @@ from mcugen.plan.arena import Plan
 from mcugen.plan.chains import Chain
 from mcugen.plan.choose import LayerKernel
 from mcugen.plan.planner import plan_best_order, split_plan
+from mcugen.quantize import equalize
+from mcugen.quantize.adaround import Progress
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.quantize import quantize
 
@@ -117,9 +119,15 @@ class Compilation:
     files: Mapping[str, str]
 
 
-def simplified(source: Graph) -> Graph:
+def simplified(source: Graph, quant: QuantOptions | None = None) -> Graph:
     """A float graph after the exact passes: what is quantized and trained."""
-    return _run_passes(source, FLOAT_PASSES, "float", CompileOptions(), [])
+    return _prepared(source, CompileOptions(quant=quant or QuantOptions()), [])
+
+
+def _prepared(source: Graph, options: CompileOptions, records: list[PassRecord]) -> Graph:
+    graph = _run_passes(source, FLOAT_PASSES, "float", options, records)
+    chosen = {"equalize": equalize.run} if options.quant.equalize else {}
+    return _run_passes(graph, chosen, "float", options, records)
 
 
 def compile_graph(
@@ -127,17 +135,18 @@ def compile_graph(
     samples: Sequence[NDArray[np.float32]],
     options: CompileOptions,
     quantization: Quantization | None = None,
+    progress: Progress = lambda _done, _total, _text: None,
 ) -> Compilation:
     """Compile a float graph; `samples` are its inputs, float32 [N, *shape] in stored layout.
 
     A `quantization` that comes with the graph is taken as it is, and the graph with it: it has the
-    exact passes behind it.
+    exact passes behind it. `progress` is told of the steps of methods that take their time.
     """
     records: list[PassRecord] = []
     graph = source
     if quantization is None:
-        graph = _run_passes(source, FLOAT_PASSES, "float", options, records)
-        quantization = quantize(graph, samples, options.quant)
+        graph = _prepared(source, options, records)
+        quantization = quantize(graph, samples, options.quant, progress=progress)
     uncut = to_integer(graph, quantization, options.requant)
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))

@@ -48,6 +48,11 @@ class Clamp:
     low: float = -np.inf
     high: float = np.inf
 
+    @property
+    def is_homogeneous(self) -> bool:
+        """Whether clamp(c x) = c clamp(x) for every positive c: no limit but zero or infinity."""
+        return self.low in (0.0, -np.inf) and self.high in (0.0, np.inf)
+
     def intersect(self, other: Clamp) -> Clamp:
         """This clamp followed by another."""
         low = min(max(self.low, other.low), other.high)
@@ -250,6 +255,18 @@ class Op(ABC):
         in them.
         """
         raise NotImplementedError(type(self).__name__)
+
+    @property
+    def input_magnitudes(self) -> FloatArray | None:
+        """Largest |weight| that each input channel meets, float32 [in_ch]; None without weights."""
+        return None
+
+    def scale_outputs(self, factors: FloatArray) -> Op | None:
+        """This operator with its outputs times positive factors, its activation included.
+
+        factors: float32 [out_ch]. None where that is no operator of this kind.
+        """
+        return None
 
     def without_clamp(self) -> Op:
         """This operator without the activation that it has taken in."""

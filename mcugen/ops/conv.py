@@ -99,6 +99,20 @@ class Conv(Op):
         """Every output value takes kernel_h * kernel_w * in_ch / groups."""
         return int(np.prod(output)) * int(np.prod(self.weight.shape[1:]))
 
+    @property
+    def input_magnitudes(self) -> FloatArray:
+        """Over the filters of each input channel's group."""
+        by_group = np.abs(self.weight).reshape(self.groups, -1, *self.weight.shape[1:])
+        largest: FloatArray = by_group.max(axis=(1, 2, 3)).ravel()
+        return largest
+
+    def scale_outputs(self, factors: FloatArray) -> Conv | None:
+        """c max(w * x + b, 0) = max((c w) * x + c b, 0)."""
+        plain = self.without_clamp().absorb_scale_shift(factors, np.zeros_like(factors))
+        if plain is None or not self.clamp.is_homogeneous:
+            return None
+        return replace(plain, clamp=self.clamp)
+
     def without_clamp(self) -> Conv:
         """The same convolution, not clamped."""
         return replace(self, clamp=NO_CLAMP)

@@ -74,6 +74,19 @@ class Linear(Op):
         """Every output value takes in_ch."""
         return int(np.prod(output)) * int(self.weight.shape[1])
 
+    @property
+    def input_magnitudes(self) -> FloatArray:
+        """Over the rows of each column."""
+        largest: FloatArray = np.abs(self.weight).max(axis=0)
+        return largest
+
+    def scale_outputs(self, factors: FloatArray) -> Linear | None:
+        """c max(W x + b, 0) = max((c W) x + c b, 0)."""
+        plain = self.without_clamp().absorb_scale_shift(factors, np.zeros_like(factors))
+        if plain is None or not self.clamp.is_homogeneous:
+            return None
+        return replace(plain, clamp=self.clamp)
+
     def without_clamp(self) -> Linear:
         """The same layer, not clamped."""
         return replace(self, clamp=NO_CLAMP)

@@ -13,6 +13,7 @@ METHODS = {
     "integerize": "minmax",
     "estimate": "output",
     "mean_rounding": "mse",
+    "adaround": "mse",
 }
 # range rule -> its figure where none is given, None where it takes none
 RANGES = {
@@ -95,7 +96,7 @@ class QuantOptions:
     def corrects_bias(self) -> bool:
         """Whether the mean error of each channel is taken out of the biases."""
         if self.bias_correction is None:
-            return self.method in ("mean_rounding",)
+            return self.method in ("mean_rounding", "adaround")
         return self.bias_correction
 
     def text(self) -> str:

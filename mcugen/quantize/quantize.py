@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mcugen.ir.graph import Graph
 from mcugen.ir.quantization import Quantization
+from mcugen.quantize.adaround import AdaRoundOptions, Progress, learn_rounding
 from mcugen.quantize.bits import layer_bits
 from mcugen.quantize.correct import correct_biases
 from mcugen.quantize.observers import observe_ranges
@@ -24,12 +25,14 @@ def quantize(
     samples: Sequence[NDArray[np.float32]],
     options: QuantOptions,
     bits: Mapping[str, int] | None = None,
+    progress: Progress = lambda _done, _total, _text: None,
 ) -> Quantization:
     """Quantize a float graph after its exact passes.
 
     samples: calibration data, float32 [N, *shape] for each input, stored layout.
     bits: of the weights, by name of the layer, 8 where it says nothing; what the options say where
         it is not given.
+    progress: told of the steps of adaround, which takes its time.
     """
     bits = layer_bits(graph, options.widths) if bits is None else bits
     ranges = observe_ranges(graph, samples, options.rule)
@@ -39,4 +42,7 @@ def quantize(
         tensors = choose_qparams(graph, ranges, options)
     weights = quantize_weights(graph, tensors, options, bits)
     made = Quantization(tensors=tensors, weights=weights)
+    if options.method == "adaround":
+        learning = AdaRoundOptions(seed=options.seed, correct_bias=options.corrects_bias)
+        return learn_rounding(graph, samples, made, learning, progress)
     return correct_biases(graph, samples, made) if options.corrects_bias else made
