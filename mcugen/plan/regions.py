@@ -16,7 +16,7 @@ from mcugen.ops.base import IntOp, Kernel
 from mcugen.plan.arena import Placement, conflict, extent, prove, search
 from mcugen.plan.chains import Chain
 from mcugen.plan.exact import Program, solve
-from mcugen.plan.lifetimes import ALIGNMENT, ROWS, SCRATCH, Buffers, align, find_homes, tensor_bytes
+from mcugen.plan.lifetimes import ALIGNMENT, ROWS, SCRATCH, Buffers, align, tensor_bytes
 
 MACS_PER_BYTE = 4  # of what is read from scratch: a value is taken for four channels at once
 SUBSET_STEPS = 20  # exchanges with which it is seen whether one more buffer fits
@@ -124,13 +124,14 @@ def count_accesses(
     """About how many bytes of each buffer are read and written in one inference."""
     counts = dict.fromkeys((b.name for b in buffers.all), 0.0)
     inner = {name: chain for chain in chains for name in chain.nodes}
-    homes = find_homes(graph)
+    homes = buffers.home
     for name in (*graph.inputs, *graph.outputs):  # by the application
         if name in homes:
             counts[homes[name]] += tensor_bytes(graph.by_name[name])
     for chain in chains:  # its rows are copied from the operand
         size = tensor_bytes(graph.by_name[chain.operand])
-        counts[homes[chain.operand]] += size
+        if chain.operand in homes:
+            counts[homes[chain.operand]] += size
         counts[chain.name + ROWS] += size
     for node in graph.layers:
         within = inner.get(node.name)

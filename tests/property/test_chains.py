@@ -23,7 +23,7 @@ from mcugen.plan.chains import Chain, ChainLayer, make_chain
 from mcugen.plan.choose import best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, choose_chains
 from mcugen.plan.lifetimes import find_buffers, lower_bound
-from mcugen.plan.planner import Planned, make_plan, plan_chains
+from mcugen.plan.planner import Planned, make_plan, plan_chains, split_plan
 from mcugen.simulate.program import program_of
 from mcugen.verify.compare import compare
 from mcugen.verify.host import HostNetwork
@@ -113,7 +113,7 @@ def check_plan(graph: Graph, planned: Planned, *, row_input: bool = False) -> No
         folder = Path(temporary)
         write_files(folder, render(view))
         program = program_of(folder, graph, row_input=row_input)
-        with HostNetwork(program, planned.arena.arena_bytes) as network:
+        with HostNetwork(program, planned.arena.arena_bytes, planned.arena.fast_bytes) as network:
             compare(graph, network, verification_inputs(graph, minimum=12))
 
 
@@ -204,6 +204,13 @@ def test_an_input_in_rows_equals_the_reference(steps: list[Layer], height: int) 
     planned = make_plan(graph, PORTABLE, row_input=True)
     assert planned.chains[0].operand == graph.inputs[0]
     assert graph.inputs[0] not in planned.arena.offsets
+    check_plan(graph, planned, row_input=True)
+
+
+def test_an_input_in_rows_may_use_two_blocks_of_ram() -> None:
+    graph = integer_graph(DEEP, 4, (16, 4))
+    planned = split_plan(graph, make_plan(graph, PORTABLE, row_input=True), 400)
+    assert 0 < planned.arena.fast_bytes <= 400
     check_plan(graph, planned, row_input=True)
 
 
