@@ -209,8 +209,8 @@ def test_an_input_in_rows_equals_the_reference(steps: list[Layer], height: int) 
 
 def test_an_input_in_rows_may_use_two_blocks_of_ram() -> None:
     graph = integer_graph(DEEP, 4, (16, 4))
-    planned = split_plan(graph, make_plan(graph, PORTABLE, row_input=True), 400)
-    assert 0 < planned.arena.fast_bytes <= 400
+    planned = split_plan(graph, make_plan(graph, PORTABLE, row_input=True), 100)
+    assert 0 < planned.arena.fast_bytes <= 100
     check_plan(graph, planned, row_input=True)
 
 
