@@ -19,6 +19,7 @@ from mcugen.ir.graph import Shape
 from mcugen.ir.interp import run
 from mcugen.ops.base import PORTABLE, Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
+from mcugen.quantize.options import QuantOptions
 from mcugen.verify.inputs import Batch
 from tests.ops.harness import export, random_inputs, stored_inputs
 
@@ -91,11 +92,14 @@ def compiled(
     *shapes: Shape,
     target: Target = PORTABLE,
     requant: RequantMode = "single",
+    weights: tuple[str, ...] = (),
 ) -> Compilation:
-    """A network under a name of its own."""
+    """A network under a name of its own, some of its weights narrower than int8."""
     graph = replace(export(module, *shapes), name=name)
     samples = stored_inputs(graph, random_inputs(graph))
-    return compile_graph(graph, samples, CompileOptions(requant=requant, target=target))
+    quant = QuantOptions(weights=weights)
+    options = CompileOptions(requant=requant, target=target, quant=quant)
+    return compile_graph(graph, samples, options)
 
 
 def write_both(path: Path, target: Target = PORTABLE) -> Folder:
@@ -104,8 +108,16 @@ def write_both(path: Path, target: Target = PORTABLE) -> Folder:
     torch.manual_seed(0)
     shapes = (1, 3, 12, 10), (1, 4, 8, 8)
     networks = {
-        "picture": compiled("picture", Picture(), *shapes, target=target),
-        "rows": compiled("rows", Rows(), (1, 6, 10), target=target, requant="double"),
+        "picture": compiled(
+            "picture",
+            Picture(),
+            *shapes,
+            target=target,
+            weights=("second=int4", "squeeze=int2"),
+        ),
+        "rows": compiled(
+            "rows", Rows(), (1, 6, 10), target=target, requant="double", weights=("first=int4",)
+        ),
     }
     for network in networks.values():
         write_files(path, network.files)
