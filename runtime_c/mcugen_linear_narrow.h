@@ -187,12 +187,12 @@ static MCUGEN_ALWAYS_INLINE void mcugen_linear_narrow(int32_t bits,
 {
     const int32_t len = (bits == 4) ? p->in_ch : (p->in_ch & ~1);
     const uint32_t *weight = p->weight;
-    uint32_t excess = 0;
+    int32_t values = 0;
 
     for (int32_t i = 0; i < p->in_ch; i++) {
-        excess += (uint32_t)(int32_t)input[i];
+        values += input[i];
     }
-    excess <<= bits - 1;
+    const uint32_t excess = (uint32_t)values << (bits - 1);
     for (int32_t first = 0; first < p->out_ch; first += MCUGEN_LINEAR_NARROW) {
         uint32_t sums[MCUGEN_LINEAR_NARROW];
         if (bits == 4) {
