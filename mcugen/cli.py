@@ -27,6 +27,7 @@ from mcugen.cli_options import (
     status_lines,
     taken_quant,
 )
+from mcugen.cli_quantize import quantize
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -207,3 +208,4 @@ def boards(name: str | None) -> None:
 
 
 main.add_command(finetune)
+main.add_command(quantize)
