@@ -137,7 +137,7 @@ def finetune(
     """
     checkpoint_path = _check_out(options)
     status("reading the model")
-    start = _start(model, options)
+    start = _start(model, options, progress)
     objective = Objective(
         start.graph,
         distill=options.distill,
@@ -189,7 +189,7 @@ def _check_out(options: FinetuneOptions) -> Path | None:
     return checkpoint
 
 
-def _start(model: Model, options: FinetuneOptions) -> _Start:
+def _start(model: Model, options: FinetuneOptions, progress: Progress) -> _Start:
     source = open_model(
         model,
         LoadOptions(
@@ -216,7 +216,8 @@ def _start(model: Model, options: FinetuneOptions) -> _Start:
         evaluation = _arrays(graph, *data, EVALUATION_BATCH, 0)
     if quantization is None:
         graph = simplified(graph, options.quant)
-        quantization = quantize(graph, stored_inputs(graph, samples), options.quant)
+        stored = stored_inputs(graph, samples)
+        quantization = quantize(graph, stored, options.quant, progress=progress)
     return _Start(graph=graph, quantization=quantization, batches=batches, evaluation=evaluation)
 
 
