@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import IntOp, Kernel, Target
-from mcugen.plan.arena import SEARCH_STEPS, extent, search
+from mcugen.plan.arena import SEARCH_STEPS, Placement, conflict, extent, search
 from mcugen.plan.chains import Chain
 from mcugen.plan.lifetimes import Buffers, align, find_buffers, live_bytes
 
@@ -91,15 +91,28 @@ class Choices:
         return find_buffers(self.graph, kernels, self.chains)
 
     def arena_bytes(self, choice: Choice, steps: int = SEARCH_STEPS) -> int:
-        """The arena that the heuristic finds."""
+        """The arena that the heuristic finds, or a smaller one that is noted."""
         if (choice, steps) not in self._arenas:
             buffers = self.buffers(choice)
             self._arenas[choice, steps] = align(extent(buffers, search(buffers, steps)))
-        return self._arenas[choice, steps]
+        return min(
+            self._arenas[choice, steps], self._noted.get(choice, self._arenas[choice, steps])
+        )
+
+    def note_arena(self, choice: Choice, offsets: Placement) -> None:
+        """Remember offsets that are known for a choice, if they are right."""
+        buffers = self.buffers(choice)
+        if conflict(buffers, offsets) is None:
+            self._noted[choice] = align(extent(buffers, offsets))
 
     @cached_property
     def _arenas(self) -> dict[tuple[Choice, int], int]:
-        """Arenas that are known already."""
+        """Arenas that the heuristic has found, by choice and steps."""
+        return {}
+
+    @cached_property
+    def _noted(self) -> dict[Choice, int]:
+        """Arenas that are known from elsewhere."""
         return {}
 
 

@@ -136,6 +136,7 @@ def _solved(choices: Choices, goal: Goal, choice: Choice) -> Choice:
         if found.offsets is None:
             return _improved(choices, goal, choice)
         better = tuple(o[k] for o, k in zip(choices.layers, found.chosen, strict=True))
+        choices.note_arena(better, found.offsets)
         if _score(choices, goal, better) >= _score(choices, goal, choice):
             break
         choice = better

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from mcugen.ir.graph import Graph
 from mcugen.ops.base import Kernel, Optimize, Target
-from mcugen.plan import choose
+from mcugen.plan import choices, choose
 from mcugen.plan.arena import plan_arena
 from mcugen.plan.choose import GOALS, best_kernel, choose_kernels
 from mcugen.plan.exact import Program, Solution
+from mcugen.plan.lifetimes import Buffers, align
 from tests.unit.plan.offering import Offering, kernel, network
 
 
@@ -60,6 +61,17 @@ def test_two_places_are_pulled_up_together() -> None:
     balanced, arena_bytes = choice(graph, "balanced")
     assert arena_bytes == 8000 + 960 + 84
     assert sum(k.cycles for k in balanced.values()) == 2 * (1_000_000 + 1_016_000 + 1000)
+
+
+def test_an_arena_that_the_solver_alone_finds_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def side_by_side(buffers: Buffers, steps: int) -> dict[str, int]:
+        ends = itertools.accumulate((align(b.size_bytes) for b in buffers.all), initial=0)
+        return {b.name: end for b, end in zip(buffers.all, ends, strict=False)}
+
+    monkeypatch.setattr(choices, "search", side_by_side)
+    offers = [kernel(1_000_000, 0, 84, 960), kernel(1_016_000, 0, 1044, 0)]
+    _, arena_bytes = choice(network([8000] * 5, *[offers] * 4), "balanced")
+    assert arena_bytes == 8000 + 960 + 84
 
 
 def test_the_flash_of_the_network_goes_where_it_saves_most() -> None:
