@@ -7,19 +7,23 @@ the same network. `mcugen build` takes it like any model file and rounds exactly
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from mcugen.errors import ModelError, OutputError
 from mcugen.files import replacing
 from mcugen.ir import serialize
 from mcugen.ir.check import check
 from mcugen.ir.graph import Graph
-from mcugen.ir.quantization import Quantization
-
-SUFFIX = ".mcugen"
+from mcugen.ir.quantization import Quantization, WeightQuant
+from mcugen.ops.base import Op
+from mcugen.quantize.widths import WIDTHS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,8 +48,16 @@ class TunedNetwork:
 def load_tuned(path: Path) -> TunedNetwork:
     """Read a file back. Raises ModelError where it is damaged or of another version."""
     graph, quantization = serialize.load_tuned(path)
-    _check_complete(path, graph, quantization)
-    return TunedNetwork(graph=check(graph, "float", "loading"), quantization=quantization)
+    try:
+        check(graph, "float", "loading")
+        problems = list(_problems(graph, quantization))
+    except Exception as error:  # values of the wrong kind can raise anything
+        problems = [str(error).partition("\n")[0]]
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems)
+        msg = f"{path} does not hold a sound network; tune it again:\n{shown}"
+        raise ModelError(msg)
+    return TunedNetwork(graph=graph, quantization=quantization)
 
 
 def is_tuned(path: Path) -> bool:
@@ -72,11 +84,30 @@ def check_writable(path: Path) -> None:
         raise OutputError(msg)
 
 
-def _check_complete(path: Path, graph: Graph, quantization: Quantization) -> None:
-    """Raise ModelError where a tensor or a weight has no quantization."""
-    weighted = {n.name for n in graph.nodes if getattr(n.op, "weight_arrays", None) is not None}
-    missing = {node.name for node in graph.nodes} - set(quantization.tensors)
-    missing |= weighted - set(quantization.weights)
-    if missing:
-        msg = f"{path}: no quantization for {', '.join(sorted(missing))}; tune the network again"
-        raise ModelError(msg)
+def _problems(graph: Graph, quantization: Quantization) -> Iterator[str]:
+    """Everything that keeps the quantization from being that of the graph."""
+    for node in graph.nodes:
+        assert isinstance(node.op, Op)
+        q = quantization.tensors.get(node.name)
+        if q is None:
+            yield f"{node.name}: no quantization"
+        elif not (0.0 < q.scale < math.inf and q.low <= q.zero_point <= q.high):
+            yield f"{node.name}: {q} is no quantization"
+        if node.op.weight_arrays is not None:
+            chosen = quantization.weights.get(node.name)
+            wanted = node.op.weight_arrays[0].shape
+            if chosen is None or not _is_sound(chosen, wanted):
+                yield f"{node.name}: no integer weights of shape {wanted} with scales and biases"
+
+
+def _is_sound(chosen: WeightQuant, shape: tuple[int, ...]) -> bool:
+    limit = 2 ** (chosen.bits - 1) - 1
+    return (
+        chosen.ints.shape == shape
+        and chosen.ints.dtype == np.int8
+        and chosen.bits in WIDTHS.values()
+        and int(np.abs(chosen.ints.astype(np.int64)).max(initial=0)) <= limit
+        and chosen.scales.shape == chosen.bias.shape == shape[:1]
+        and bool(np.all((chosen.scales > 0.0) & np.isfinite(chosen.scales)))
+        and bool(np.all(np.isfinite(chosen.bias)))
+    )

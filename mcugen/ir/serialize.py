@@ -17,6 +17,7 @@ import numpy as np
 
 from mcugen import ops
 from mcugen.errors import ModelError
+from mcugen.files import MAX_BYTES
 from mcugen.fixed_point import Affine, Requantize
 from mcugen.ir.graph import Graph, Node, Origin, QParams
 from mcugen.ir.quantization import Quantization, WeightQuant
@@ -86,6 +87,9 @@ def _write(path: Path, member: str, values: Mapping[str, object]) -> None:
 def _read(path: Path, member: str, remedy: str) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+                msg = f"it unpacks to more than {MAX_BYTES:,} bytes"
+                raise ValueError(msg)
             content = json.loads(archive.read(member))
             found = content.pop("format")
             if found != FORMAT:
