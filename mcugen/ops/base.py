@@ -162,6 +162,7 @@ class Kernel:
     calls: tuple[KernelCall, ...]
     cycles: float  # estimate on the target's core
     overlaps: tuple[Overlap, ...] = ()
+    skips_zeros: bool = False  # weights of zero cost no multiplication
 
     @property
     def scratch_bytes(self) -> int:
@@ -345,6 +346,11 @@ class IntOp(ABC):
     @property
     def bits_per_weight(self) -> int | None:
         """How wide the weights are, None where there are none."""
+        return None
+
+    @property
+    def zero_share(self) -> float | None:
+        """How many of the weights are zero, 0 to 1; None where there are no weights."""
         return None
 
     @abstractmethod

@@ -210,6 +210,11 @@ class ConvS8(IntOp):
         return self.weight_bits
 
     @property
+    def zero_share(self) -> float:
+        """Of all weights."""
+        return sparse.zero_share(self.weight)
+
+    @property
     def depthwise(self) -> bool:
         """Each output channel reads the input channel of the same number alone."""
         return _is_depthwise(self.weight.shape, self.groups)
@@ -308,7 +313,7 @@ class ConvS8(IntOp):
                 found += depthwise_dsp.depthwise_kernels(self, inputs, output)
             found += winograd_dsp.winograd_kernels(self, inputs, output)
             if sparse.has_zeros(self.weight):
-                own = sparse_dsp.conv_kernels(self, inputs, output)
+                own = sparse_dsp.conv_kernels(self, inputs, output, target)
                 found += sparse.that_pay(own, found, target)
         if is_scalar(target):
             found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]

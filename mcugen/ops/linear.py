@@ -162,6 +162,11 @@ class LinearS8(IntOp):
         """8, 4 or 2."""
         return self.weight_bits
 
+    @property
+    def zero_share(self) -> float:
+        """Of all weights."""
+        return sparse.zero_share(self.weight)
+
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """Exact: float64 sums stay far below 2^53."""
         return self.requantize(self._products(inputs[0], self.weight) + self.bias)
@@ -221,7 +226,7 @@ class LinearS8(IntOp):
         if dsp.serves(target, self.requantize):
             found += linear_dsp.linear_kernels(self, output)
             if sparse.has_zeros(self.weight):
-                own = sparse_linear_dsp.linear_kernels(self, output)
+                own = sparse_linear_dsp.linear_kernels(self, output, target)
                 found += sparse.that_pay(own, found, target)
         if is_scalar(target):
             found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]

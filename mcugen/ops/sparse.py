@@ -23,6 +23,7 @@ Fields = tuple[tuple[str, int | str | None], ...]
 MAX_DELTA = 255  # that one byte holds
 MAX_LENGTH = 2**16 - 1  # bytes of one row
 STRIP = 4  # output pixels of one row that are computed at once
+LARGE_TABLES = 2.0  # times the smallest ones
 LEAST_ZEROS = 0.1  # as a share; with fewer, no kernel that skips them can win
 
 
@@ -33,16 +34,17 @@ def has_zeros(weight: NDArray[np.int8]) -> bool:
 
 def zero_share(weight: NDArray[np.int8]) -> float:
     """How many of the weights are zero, 0 to 1."""
-    return 1.0 - np.count_nonzero(weight) / max(weight.size, 1)
+    return 1.0 - float(np.count_nonzero(weight)) / max(weight.size, 1)
 
 
 def that_pay(kernels: Sequence[Kernel], others: Sequence[Kernel], target: Target) -> list[Kernel]:
-    """Those kernels that skip zeros and are faster for it than all others, of any size.
+    """Those kernels that skip zeros and are faster for it than the others.
 
-    Where flash is all that counts, those that save some of it as well.
+    Others that buy their speed with larger tables do not count, the plan weighs these itself. Where
+    flash is all that counts, kernels stay that save some of it.
     """
-    fastest = min(kernel.cycles for kernel in others)
     least = min(kernel.table_bytes for kernel in others)
+    fastest = min(k.cycles for k in others if k.table_bytes <= LARGE_TABLES * least)
     saving = target.optimize == "size"
     return [k for k in kernels if k.cycles < fastest or (saving and k.table_bytes < least)]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops import sparse_dsp
-from mcugen.ops.base import ConstTable, Kernel, KernelCall
+from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
 from mcugen.ops.conv import ConvS8
 from mcugen.ops.dsp import clamp_fields
 from mcugen.ops.sparse import walk
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 GROUP = 4  # weights that two words hold, their deltas in the first
 MAX_GROUPS = 2**16 - 1  # in one row
+INSTRUCTIONS = 0.79  # executed in a cycle of the model, fitted to simulated counts
 
 
-def linear_kernels(op: LinearS8, output: Shape) -> list[Kernel]:
+def linear_kernels(op: LinearS8, output: Shape, target: Target) -> list[Kernel]:
     """The kernels of a layer, none where they do not apply."""
     rows = math.prod(output[:-1])
     out_ch, in_ch = op.weight.shape
@@ -38,7 +39,7 @@ def linear_kernels(op: LinearS8, output: Shape) -> list[Kernel]:
             groups=1,
             pad_value=0,
         )
-        return sparse_dsp.conv_kernels(conv, ((rows, in_ch),), (rows, out_ch))
+        return sparse_dsp.conv_kernels(conv, ((rows, in_ch),), (rows, out_ch), target)
     scale = sparse_dsp.scale_words(op.weight, op.bias, op.requantize, factor=1)
     entries, counts = _groups(op.weight)
     if scale is None or counts.max(initial=0) > MAX_GROUPS:
@@ -62,7 +63,8 @@ def linear_kernels(op: LinearS8, output: Shape) -> list[Kernel]:
         ),
     )
     cycles = 150.0 + 27.0 * out_ch + 19.4 * int(counts.sum())
-    return [Kernel(variant="sparse", calls=(call,), cycles=cycles)]
+    kernel = Kernel(variant="sparse", calls=(call,), cycles=cycles, skips_zeros=True)
+    return [sparse_dsp.counted(kernel, target, INSTRUCTIONS)]
 
 
 def _groups(weight: NDArray[np.int8]) -> tuple[NDArray[np.uint32], IntArray]:

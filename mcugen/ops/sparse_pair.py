@@ -100,6 +100,7 @@ def conv_kernels(
     return [
         Kernel(
             variant="sparse",
+            skips_zeros=True,
             calls=(call,),
             cycles=_cycles(Costs.of(target), tiles.count, laid, words, counts),
             overlaps=(tiles.overlap(rows, cols, (image[2], result[2])),),

@@ -120,6 +120,11 @@ def _weight_bits(node: Node) -> int | None:
     return node.op.bits_per_weight if isinstance(node.op, IntOp) else None
 
 
+def _zero_share(node: Node) -> float | None:
+    share = node.op.zero_share if isinstance(node.op, IntOp) else None
+    return None if share is None else round(share, 4)
+
+
 def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, Any]]:
     graph = compiled.graph
     runs = {name: n for chain in compiled.chains for name, n in chain.runs().items()}
@@ -137,6 +142,8 @@ def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, 
             "output_shape": list(layer.node.shape),
             "macs": layer.node.op.macs(graph.input_shapes(layer.node), layer.node.shape),
             "weight_bits": _weight_bits(layer.node),
+            "zero_share": _zero_share(layer.node),
+            "skips_zeros": layer.kernel.skips_zeros,
             "weight_bytes": layer.kernel.table_bytes,
             "kernel": " ".join(dict.fromkeys(call.function for call in layer.calls)),
             "variant": layer.kernel.variant,

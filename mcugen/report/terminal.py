@@ -8,6 +8,8 @@ from typing import Any
 
 from mcugen.report.table import columns, shape_text
 
+WORTH_TELLING = 0.1  # share of zeros
+
 
 def build_summary(report: Mapping[str, Any], folder: str) -> str:
     """The short table that ends `mcugen build`."""
@@ -17,6 +19,7 @@ def build_summary(report: Mapping[str, Any], folder: str) -> str:
         ("MACs", f"{report['macs']:,}"),
         ("flash", _flash(report)),
         *(("weights", text) for text in _widths(report["layers"])),
+        *(("zeros", text) for text in _zeros(report["layers"])),
         *(("RAM", text) for text in ram_lines(report)),
         ("int8 error", _error(report)),
         *_accuracy(report["accuracy"]),
@@ -79,6 +82,16 @@ def _widths(layers: Iterable[Mapping[str, Any]]) -> list[str]:
         + ", ".join(layer["name"] for layer in of)
         for bits, of in sorted(found.items())
     ]
+
+
+def _zeros(layers: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Which layers are computed without their weights of zero, and which in spite of them."""
+    found: dict[bool, list[str]] = {True: [], False: []}
+    for layer in layers:
+        if layer["weight_bits"] == 8 and layer["zero_share"] >= WORTH_TELLING:
+            found[layer["skips_zeros"]].append(f"{layer['name']} {100 * layer['zero_share']:.0f} %")
+    titles = {True: "skipped", False: "multiplied, as skipping does not pay"}
+    return [f"{titles[skips]}: {', '.join(names)}" for skips, names in found.items() if names]
 
 
 def _error(report: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ class OneKernelConv(ConvS8):
         if is_scalar(target):
             found = sparse_pair.conv_kernels(self, inputs, output, target)
         else:
-            found = sparse_dsp.conv_kernels(self, inputs, output)
+            found = sparse_dsp.conv_kernels(self, inputs, output, target)
         return tuple(kernel for kernel in found if kernel.variant == self.variant)
 
 
@@ -48,7 +48,7 @@ class OneKernelLinear(LinearS8):
         self, inputs: Sequence[Shape], output: Shape, target: Target
     ) -> tuple[Kernel, ...]:
         """The one kernel."""
-        found = sparse_linear_dsp.linear_kernels(self, output)
+        found = sparse_linear_dsp.linear_kernels(self, output, target)
         return tuple(kernel for kernel in found if kernel.variant == self.variant)
 
 
