@@ -38,15 +38,17 @@ def quantize_weights(
         arrays = node.op.weight_arrays
         if arrays is None:
             continue
+        weight, bias = arrays
         width = (bits or {}).get(node.name, 8)
-        least = bias_scales(arrays[1], tensors[node.inputs[0]].scale)
-        scales = weight_scales(arrays[0], least, options, width)
-        if options.method == "integerize":
-            found[node.name] = floor_weights(*arrays, scales, tensors[node.name].scale, width)
-            continue
-        if options.method == "estimate" or width < 8:
-            scales = mse_scales(arrays[0], scales, least, options, width)
-        found[node.name] = round_weights(*arrays, scales, width)
+        floored = options.method == "integerize"
+        if floored:
+            bias = floored_bias(bias, tensors[node.name].scale)
+        least = bias_scales(bias, tensors[node.inputs[0]].scale)
+        scales = weight_scales(weight, least, options, width)
+        if not floored and (options.method == "estimate" or width < 8):
+            scales = mse_scales(weight, scales, least, options, width)
+        made = floor_weights if floored else round_weights
+        found[node.name] = made(weight, bias, scales, width)
     return found
 
 
@@ -112,12 +114,11 @@ def round_weights(
 
 
 def floor_weights(
-    weight: FloatArray, bias: FloatArray, scales: Scales, output_scale: float, bits: int = 8
+    weight: FloatArray, bias: FloatArray, scales: Scales, bits: int = 8
 ) -> WeightQuant:
     """The affine floor form, q = floor((w - min) / (max - min) * (q_max - q_min) + q_min).
 
-    Kernels take symmetric weights, so min = -max and q_min = -q_max = -127. The bias gives half an
-    output step away: the kernel, which rounds half up, then floors the outputs as well.
+    Kernels take symmetric weights, so min = -max and q_min = -q_max = -127.
     """
     top = limit(bits)
     high = (top * scales).reshape(-1, *(1,) * (weight.ndim - 1))
@@ -125,6 +126,11 @@ def floor_weights(
     return WeightQuant(
         ints=np.clip(ints, -top, top).astype(np.int8),
         scales=scales,
-        bias=(bias - 0.5 * output_scale).astype(np.float32),
+        bias=bias,
         bits=bits,
     )
+
+
+def floored_bias(bias: FloatArray, output_scale: float) -> FloatArray:
+    """Half an output step less: the kernel, which rounds half up, then floors the outputs."""
+    return (bias - 0.5 * output_scale).astype(np.float32)

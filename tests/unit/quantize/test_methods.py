@@ -20,7 +20,13 @@ from mcugen.quantize.correct import correct_biases
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.quantize import quantize
 from mcugen.quantize.walk import few, with_quantized_weights
-from mcugen.quantize.weights import floor_weights, mse_scales, round_weights, weight_scales
+from mcugen.quantize.weights import (
+    floor_weights,
+    floored_bias,
+    mse_scales,
+    round_weights,
+    weight_scales,
+)
 from tests.unit.quantize.networks import folded, graph_and_samples, output_sqnr
 
 NONE = np.zeros(4)
@@ -35,7 +41,7 @@ def test_integerize_floors_weights_by_the_formula() -> None:
     """Exact rational numbers decide what the floor is."""
     w = weights()
     scales = weight_scales(w, NONE, PLAIN)
-    made = floor_weights(w, np.zeros(4, np.float32), scales, 0.5)
+    made = floor_weights(w, floored_bias(np.zeros(4, np.float32), 0.5), scales)
     for channel, ints, scale in zip(w, made.ints, scales, strict=True):
         high = Fraction(float(127.0 * scale))
         for real, got in zip(channel.ravel(), ints.ravel(), strict=True):
@@ -45,6 +51,21 @@ def test_integerize_floors_weights_by_the_formula() -> None:
             if abs(exact - round(exact)) > Fraction(1, 10**9):
                 assert got == min(max(exact.__floor__(), -127), 127)
     assert np.all(made.bias == -0.25)
+
+
+@pytest.mark.parametrize("method", ["integerize", "estimate", "mean_rounding"])
+def test_channels_of_almost_no_weight_overflow_nothing(method: str) -> None:
+    """The bias's scale rules there, whatever the method makes of the bias."""
+    torch.manual_seed(0)
+    module = torch.nn.Linear(6, 4)
+    with torch.no_grad():
+        module.weight[1] *= 1e-12
+        module.weight[2] = 0.0
+    module.bias.data[1:3] = torch.tensor([1e-9, 0.0])
+    graph = folded(module, (1, 6))
+    samples = [np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)]
+    made = quantize(graph, samples, QuantOptions(method=method))
+    assert output_sqnr(graph, made, samples) > 10.0
 
 
 def test_integerize_floors_outputs_by_the_formula() -> None:
