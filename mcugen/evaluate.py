@@ -129,7 +129,7 @@ def accuracy(
 ) -> Accuracy:
     """Float and int8 side by side on the first output.
 
-    labels: class indices [N], or targets with the output's shape in stored layout.
+    labels: class indices [N], or targets with the output's shape, in the model's axis order.
     `run_int8` is the generated C. Raises CalibrationError where the labels fit neither.
     """
     exact = float_outputs(float_graph, stored)[0]
@@ -140,8 +140,10 @@ def accuracy(
     got = ((steps - q.zero_point) * q.scale).reshape(exact.shape)
     if labels.shape == (len(exact),) and exact[0].size > 1:
         return _top1(exact, got, labels)
-    if labels.shape == exact.shape or labels.shape == (len(exact),):
-        target = labels.reshape(exact.shape).astype(np.float64)
+    layout = float_graph.output_layouts[0]
+    shape = (len(exact), *(exact.shape[1:][layout.index(axis)] for axis in range(len(layout))))
+    if labels.shape in (shape, (len(exact),)):
+        target = labels.reshape(shape).transpose(0, *(axis + 1 for axis in layout))
         return Accuracy(
             metric="mean absolute error",
             samples=len(exact),
@@ -150,7 +152,7 @@ def accuracy(
         )
     msg = (
         f"evaluation labels have shape {list(labels.shape)}; expected class indices "
-        f"[{len(exact)}] or targets {list(exact.shape)}"
+        f"[{len(exact)}] or targets {list(shape)}"
     )
     raise CalibrationError(msg)
 
