@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be chosen about pruning, by name. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from mcugen.errors import OptionError
+
+# criterion -> its forms, the first of which its name alone means
+CRITERIA = {
+    "magnitude": ("l1", "l2"),
+    "importance": ("wanda", "taylor", "snip", "obs"),
+    "stability": ("perturbation", "deviation"),
+    "random": ("uniform",),
+}
+BLOCKS = {"unstructured": (1, 1), "block1x4": (1, 4), "block2x2": (2, 2)}
+N_M = ("1:4", "2:4", "1:8", "1:16")
+PATTERNS = (*BLOCKS, *N_M)
+ALLOCATIONS = ("uniform", "global", "erk")
+DENSE = ("first", "depthwise")
+PLACES = ("first", "last", "depthwise", "none")  # what `keep_dense` may name beside layers
+
+
+def parse_criterion(text: str) -> tuple[str, str]:
+    """`importance`, `importance:obs` or `obs`: criterion and form. Raises OptionError."""
+    name, _, form = text.partition(":")
+    if name in CRITERIA and (form in CRITERIA[name] or text == name):
+        return name, form or CRITERIA[name][0]
+    for criterion, forms in CRITERIA.items():
+        if text in forms:
+            return criterion, text
+    known = ", ".join(f"{name} ({', '.join(forms)})" for name, forms in CRITERIA.items())
+    msg = f"criterion {text!r} is not known; the criteria and their forms are {known}"
+    raise OptionError(msg)
+
+
+def parse_n_m(pattern: str) -> tuple[int, int] | None:
+    """`2:4` as (2, 4): of 4 neighbouring weights, 2 stay. None for patterns of another kind."""
+    match = re.fullmatch(r"([0-9]+):([0-9]+)", pattern)
+    return None if match is None else (int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOptions:
+    """One way to prune a network.
+
+    criterion: what scores weights, as `parse_criterion` takes it.
+    sparsity: the share of groups of weights that shall be zero, of each pruned layer with the
+        uniform allocation, else of all pruned layers together. n:m patterns say it themselves.
+    threshold: instead of a sparsity, the score of a group up to which it goes.
+    keep_dense: layers that are left alone: `first`, `last`, `depthwise`, patterns of layers' names
+        or modules; `none` leaves none alone.
+    reconstruct: refit the weights that stay to calibration data; None: where the criterion does.
+    allow_empty: a layer may lose all of its weights; what is left of it is its bias.
+    """
+
+    criterion: str = "magnitude"
+    pattern: str = "unstructured"
+    sparsity: float | None = None
+    threshold: float | None = None
+    allocation: str = "uniform"
+    keep_dense: tuple[str, ...] = DENSE
+    reconstruct: bool | None = None
+    allow_empty: bool = False
+    seed: int = 0  # of what is drawn at random: perturbations, and the random criterion
+
+    def __post_init__(self) -> None:
+        """Raise OptionError that lists every choice which is not possible."""
+        problems = [*self._name_problems(), *self._amount_problems()]
+        if problems:
+            raise OptionError("\n".join(problems))
+
+    def _name_problems(self) -> list[str]:
+        problems = []
+        try:
+            parse_criterion(self.criterion)
+        except OptionError as error:
+            problems.append(str(error))
+        if self.pattern not in PATTERNS:
+            problems.append(
+                f"pattern {self.pattern!r} is not known; the patterns are {', '.join(PATTERNS)}"
+            )
+        if self.allocation not in ALLOCATIONS:
+            known = ", ".join(ALLOCATIONS)
+            problems.append(f"allocation {self.allocation!r} is not known; there are {known}")
+        return problems
+
+    def _amount_problems(self) -> list[str]:
+        given = [x for x in (self.sparsity, self.threshold) if x is not None]
+        if self.pattern in N_M:
+            problems = []
+            if given:
+                kept, of = self.pattern.split(":")
+                problems.append(
+                    f"pattern {self.pattern} says itself that {kept} of {of} weights stay: "
+                    "leave out sparsity and threshold"
+                )
+            if self.allocation != "uniform":
+                problems.append(f"pattern {self.pattern} is alike in all layers: no allocation")
+            return problems
+        problems = []
+        if self.criterion.endswith("deviation") and (
+            self.threshold is None or self.pattern != "unstructured"
+        ):
+            problems.append(
+                "deviation takes whole channels: it needs a threshold, and no pattern but "
+                "unstructured"
+            )
+        if len(given) != 1:
+            problems.append("pruning needs either a sparsity or a threshold, and not both")
+        if self.sparsity is not None and not 0.0 < self.sparsity < 1.0:
+            problems.append(
+                f"sparsity is {self.sparsity:g}; expected a share of zeros above 0 and below 1: "
+                "0 prunes nothing, 1 leaves no weight at all"
+            )
+        if self.threshold is not None and not 0.0 < self.threshold < math.inf:
+            problems.append(f"threshold is {self.threshold:g}; expected a score above 0")
+        if self.threshold is not None and self.allocation != "uniform":
+            problems.append("a threshold is the same for all layers: no allocation")
+        return problems
+
+    @property
+    def form(self) -> str:
+        """The form of the criterion."""
+        return parse_criterion(self.criterion)[1]
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the weights that stay are refitted."""
+        return self.form == "obs" if self.reconstruct is None else self.reconstruct
+
+    def text(self) -> str:
+        """The choices in a line, for digests and tables."""
+        words = [self.form, self.pattern]
+        if self.sparsity is not None:
+            words.append(f"sparsity {self.sparsity:g} {self.allocation}")
+        if self.threshold is not None:
+            words.append(f"threshold {self.threshold:g}")
+        words.append(f"dense {','.join(self.keep_dense)}")
+        words += ["reconstructed"] if self.reconstructs else []
+        words += ["may be empty"] if self.allow_empty else []
+        return " ".join([*words, f"seed {self.seed}"])
