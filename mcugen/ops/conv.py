@@ -298,13 +298,7 @@ class ConvS8(IntOp):
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
         if self.weight_bits < 8:
-            if mve.FEATURE in target.features and not self.depthwise:
-                found += conv_mve.conv_kernels(self, inputs, output)
-            if dsp.serves(target, self.requantize):
-                found += conv_dsp.conv_kernels(self, inputs, output)
-            if is_scalar(target):
-                found += conv_pair_kernels(self, inputs, output, target)
-            return tuple(found)
+            return (*found, *self._narrow_implementations(inputs, output, target))
         if mve.FEATURE in target.features:
             found += conv_mve.conv_kernels(self, inputs, output)
         if dsp.serves(target, self.requantize):
@@ -327,6 +321,21 @@ class ConvS8(IntOp):
     def reads(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
         """A window for each pixel, all of whose channels are computed from it at once."""
         return (math.prod(output[:-1]) * math.prod(self.window.kernel) * inputs[0][-1],)
+
+    def _narrow_implementations(
+        self, inputs: Sequence[Shape], output: Shape, target: Target
+    ) -> tuple[Kernel, ...]:
+        """Those for packed weights; of depthwise layers those that hold them as bytes."""
+        if self.depthwise:
+            return replace(self, weight_bits=8).implementations(inputs, output, target)
+        found: list[Kernel] = []
+        if mve.FEATURE in target.features:
+            found += conv_mve.conv_kernels(self, inputs, output)
+        if dsp.serves(target, self.requantize):
+            found += conv_dsp.conv_kernels(self, inputs, output)
+        if is_scalar(target):
+            found += conv_pair_kernels(self, inputs, output, target)
+        return tuple(found)
 
     def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
         """The same windows without padding above and below; the bias must not tell rows apart."""

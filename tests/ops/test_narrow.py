@@ -72,7 +72,13 @@ def test_weights_that_need_more_bits_are_refused(bits: int, value: int, said: st
         replace(op, weight=weight, weight_bits=bits)  # type: ignore[type-var]
 
 
-def grouped(bits: int, groups: int, channels: tuple[int, int], window: Window) -> Case:
+def grouped(
+    bits: int,
+    groups: int,
+    channels: tuple[int, int],
+    window: Window,
+    size: tuple[int, int] = (6, 5),
+) -> Case:
     """A grouped convolution, depthwise where each group has one channel."""
     op = ConvS8(
         **numbers(groups, (channels[1], *window.kernel, channels[0] // groups), bits),
@@ -80,7 +86,7 @@ def grouped(bits: int, groups: int, channels: tuple[int, int], window: Window) -
         groups=groups,
         pad_value=-7,
     )
-    return op, ((6, 5, channels[0]),), (*window.output_size((6, 5)), channels[1])
+    return op, ((*size, channels[0]),), (*window.output_size(size), channels[1])
 
 
 @pytest.mark.parametrize("bits", [4, 2])
@@ -98,6 +104,15 @@ def test_portable(bits: int, kind: str) -> None:
 @pytest.mark.parametrize(("groups", "channels"), [(5, (5, 5)), (2, (6, 4))])
 def test_groups(bits: int, groups: int, channels: tuple[int, int]) -> None:
     check_op(*grouped(bits, groups, channels, SAME), target=PORTABLE, minimum=20)
+
+
+def test_depthwise_layers_may_hold_their_weights_as_bytes() -> None:
+    """No kernel unpacks them as fast; which is worth it, the plan decides."""
+    case = grouped(4, 8, (8, 8), SAME, (16, 16))
+    packed, *others = case[0].implementations(case[1], case[2], DSP)
+    assert packed.table_bytes < others[0].table_bytes
+    assert min(kernel.cycles for kernel in others) < packed.cycles
+    check_op(*case, target=DSP, minimum=20)
 
 
 def test_a_sequence() -> None:
