@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,6 @@ from mcugen.train.objective import Distill, Objective
 from tests.unit.train.networks import patterns, patterns_graph, quantized
 
 OPTIONS = TrainOptions(epochs=4, learning_rate=5e-3)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def network(bits: int = 8) -> TrainableNetwork:
