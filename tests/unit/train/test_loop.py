@@ -302,3 +302,13 @@ def test_a_teacher_alone_teaches(bits: int, features: float) -> None:
     Training(net, unlabelled, objective.loss, OPTIONS).fit()
     assert objective.score(net, [((x,), None)]) > 0.75 * before
     assert objective.score(net, [((x,), y)]) > 90.0
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_what_is_taken_out_computes_what_was_trained(bits: int) -> None:
+    """To the bit: scales, integers and biases are those of the last forward."""
+    net, (x, _) = network(bits), patterns()
+    training(net).fit()
+    again = TrainableNetwork(net.float_graph(), net.quantization())
+    with torch.no_grad():
+        assert torch.equal(again([x])[0], net([x])[0])
