@@ -144,6 +144,9 @@ def test_networks_that_are_too_large_to_solve_are_improved_step_by_step(
     offers = [kernel(1_000_000, 0, 84, 960), kernel(1_016_000, 0, 1044, 0)]
     _, arena_bytes = choice(network([8000] * 5, *[offers] * 4), "balanced")
     assert arena_bytes == 8000 + 960 + 84
+    large = [offers[0], kernel(1_016_000, 9000, 1044, 0)]  # its tables are more than may be spent
+    kernels, _ = choice(network([8000] * 5, *[large] * 4), "balanced")
+    assert all(chosen.table_bytes == 0 for chosen in kernels.values())
 
 
 def test_a_stripe_takes_the_fastest_kernel_whose_scratch_is_worth_it() -> None:
