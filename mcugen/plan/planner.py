@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph
-from mcugen.ops.base import Kernel, Target
+from mcugen.ops.base import Kernel, Optimize, Target
 from mcugen.plan.arena import Plan, offsets_of, plan_arena
 from mcugen.plan.chains import Chain, ChainLayer
-from mcugen.plan.choose import LayerKernel, best_kernel, choose_kernels
+from mcugen.plan.choose import GOALS, LayerKernel, best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, KernelOf, chain_cycles, choose_chains
 from mcugen.plan.lifetimes import find_buffers, tensor_bytes
 from mcugen.plan.order import lower_order
@@ -20,6 +20,9 @@ from mcugen.plan.regions import count_accesses, split_arena
 # what chains must save, and may cost, where cycles count as much as RAM
 MUCH_LESS_RAM = 0.85
 HARDLY_MORE_CYCLES = 1.03
+# what kernels of stripes are chosen for where RAM is scarce: the least scratch need not be what the
+# arena wants, because another layer of the chain may need more anyway
+_STRIPES: tuple[Optimize, ...] = ("ram", "balanced")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,16 +57,19 @@ def make_plan(
     if row_input:
         return _row_fed(graph, target, layers)
     plain = Planned(layers=layers, chains=(), arena=plan_arena(graph, _kernels(layers)))
-    if target.optimize in ("ram", "balanced"):
-        least = min((plain, _chained(graph, target, layers, 0)), key=_arena_bytes)
-        if target.optimize == "ram" or _pays(least, plain):
+    if target.optimize == "ram":
+        chained = [_chained(graph, target, layers, stripes=wish) for wish in _STRIPES]
+        return min((plain, *chained), key=_ram_score)
+    if target.optimize == "balanced":
+        least = _chained(graph, target, layers)
+        if _pays(least, plain):
             return least
     if ram_bytes is None or plain.arena.arena_bytes <= ram_bytes:
         return plain
-    enough = _chained(graph, target, layers, ram_bytes)
+    enough = _chained(graph, target, layers, limit_bytes=ram_bytes)
     if enough.arena.arena_bytes <= ram_bytes:
         return enough
-    return min((plain, enough, _chained(graph, target, layers, 0)), key=_arena_bytes)
+    return min((plain, enough, _chained(graph, target, layers)), key=_arena_bytes)
 
 
 def plan_best_order(
@@ -116,6 +122,10 @@ def _pays(chained: Planned, plain: Planned) -> bool:
     return saves and chained.cycles <= HARDLY_MORE_CYCLES * plain.cycles
 
 
+def _ram_score(planned: Planned) -> float:
+    return GOALS["ram"].score(planned.cycles, planned.arena.arena_bytes)
+
+
 def _arena_bytes(planned: Planned) -> int:
     return planned.arena.arena_bytes
 
@@ -132,7 +142,9 @@ def _row_fed(graph: Graph, target: Target, layers: tuple[LayerKernel, ...]) -> P
         msg = f"an input in rows must be one image [H, W, C]; the network takes {found}"
         raise OptionError(msg)
     (fed,) = graph.inputs
-    fused = choose_chains(graph, _kernels(layers), _kernel_of(graph, target), fed=fed)
+    fused = choose_chains(
+        graph, _kernels(layers), _kernel_of(graph, target, target.optimize), fed=fed
+    )
     if fused is None:
         first = layers[0].node
         msg = (
@@ -144,24 +156,32 @@ def _row_fed(graph: Graph, target: Target, layers: tuple[LayerKernel, ...]) -> P
     return plan_chains(graph, layers, fused, outside=(fed,))
 
 
-def _kernel_of(graph: Graph, target: Target) -> KernelOf:
+def _kernel_of(graph: Graph, target: Target, optimize: Optimize) -> KernelOf:
+    """Chooses the kernel of a stripe, which is one layer among others, by what is wished for."""
     largest = max(tensor_bytes(node) for node in graph.nodes)
 
     def kernel_of(layer: ChainLayer) -> Kernel:
         kernels = layer.op.implementations(layer.input_shapes, layer.shape, target)
-        return best_kernel(kernels, target.optimize, largest)
+        return best_kernel(kernels, optimize, largest)
 
     return kernel_of
 
 
 def _chained(
-    graph: Graph, target: Target, layers: tuple[LayerKernel, ...], limit_bytes: int
+    graph: Graph,
+    target: Target,
+    layers: tuple[LayerKernel, ...],
+    *,
+    limit_bytes: int = 0,
+    stripes: Optimize | None = None,
 ) -> Planned:
     """The plan whose chains keep what is live within the limit, or as small as can be.
 
-    Kernels outside of them are chosen again: another layer may need most now.
+    Kernels outside of them are chosen again: another layer may need most now. `stripes` is what
+    those within are chosen for, if not what the target wants.
     """
-    fused = choose_chains(graph, _kernels(layers), _kernel_of(graph, target), limit_bytes)
+    kernel_of = _kernel_of(graph, target, stripes or target.optimize)
+    fused = choose_chains(graph, _kernels(layers), kernel_of, limit_bytes)
     assert fused is not None, "only an input in rows can leave no partition"
     striped = {name: kernel for one in fused for name, kernel in one.kernels.items()}
     chains = [one.chain for one in fused]
