@@ -14,6 +14,7 @@ from mcugen.errors import OptionError
 from mcugen.finetuning import FinetuneOptions, FinetuneResult, Loss
 from mcugen.finetuning import finetune as _finetune
 from mcugen.network import CompiledNetwork
+from mcugen.pruning.options import PruneOptions
 from mcugen.quantize.options import DEFAULT_METHOD, QuantOptions
 from mcugen.quantize.widths import KEPT, split_list
 from mcugen.source import Model
@@ -26,6 +27,7 @@ __all__ = [
     "CompiledNetwork",
     "Distill",
     "FinetuneResult",
+    "PruneOptions",
     "TunedNetwork",
     "build",
     "finetune",
@@ -55,6 +57,7 @@ def build(
     power_of_two: bool = False,
     weights: str | Sequence[str] = (),
     keep_int8: str | Sequence[str] = KEPT,
+    prune: PruneOptions | None = None,
     optimize: Optimize = "balanced",
     fast_ram: FastRam = 0,
     row_input: bool = False,
@@ -82,6 +85,8 @@ def build(
     power_of_two: scales that are powers of two.
     weights: "int4" or "int2", or "PATTERN=int4" for some layers; several in a list, later ones win.
     keep_int8: layers that this exempts: "first", "last", "depthwise" or patterns; "none" for none.
+    prune: what becomes zero at once, without training: PruneOptions(criterion="obs", sparsity=0.75,
+        pattern="block2x2"); see docs/PRUNING.md.
     optimize: what kernels are chosen for.
     fast_ram: bytes of the board's fast RAM, or "all": the C API takes a second block there, for the
         tensors that are used most.
@@ -114,6 +119,7 @@ def build(
             weights=split_list(weights),
             keep_int8=split_list(keep_int8),
         ),
+        prune=prune,
         optimize=optimize,
         fast_ram=fast_ram,
         row_input=row_input,

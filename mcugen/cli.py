@@ -23,8 +23,10 @@ from mcugen.cli_options import (
     guarded,
     model_options,
     progress_bars,
+    prune_options,
     quant_options,
     status_lines,
+    taken_prune,
     taken_quant,
 )
 from mcugen.cli_quantize import quantize
@@ -57,6 +59,7 @@ def main() -> None:
     help="Rounding: single is faster, double equals TensorFlow Lite's.",
 )
 @quant_options
+@prune_options("--prune")
 @click.option(
     "--optimize",
     type=click.Choice(["balanced", "speed", "size", "ram"]),
@@ -106,6 +109,7 @@ def build(model: Path, **choices: Any) -> None:
         input_shapes=shapes or None,
         skip_passes=frozenset(skip),
         quant=taken_quant(choices),
+        prune=taken_prune(choices),
         **choices,
     )
     silent = quiet or as_json

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import click
 
 from mcugen.config import FastRam, parse_fast_ram, parse_shape
-from mcugen.errors import InternalError, McugenError, MismatchError
+from mcugen.errors import InternalError, McugenError, MismatchError, OptionError
+from mcugen.pruning.options import ALLOCATIONS, CRITERIA, DENSE, PATTERNS, PruneOptions
 from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
 from mcugen.quantize.widths import KEPT, split_list
 
@@ -176,6 +177,69 @@ def taken_quant(choices: dict[str, Any]) -> QuantOptions:
         weights=split_list(choices.pop("weights")),
         keep_int8=split_list(choices.pop("keep_int8")),
     )
+
+
+def prune_options(flag: str) -> Callable[[F], F]:
+    """Options that say what becomes zero, the criterion's being `flag`; see `taken_prune`."""
+    options = (
+        click.option(
+            flag,
+            "criterion",
+            metavar="CRITERION",
+            help="What scores the weights: "
+            + "; ".join(f"{name} ({', '.join(forms)})" for name, forms in CRITERIA.items())
+            + ".",
+        ),
+        click.option("--pattern", help=f"Which weights go together: {', '.join(PATTERNS)}."),
+        click.option("--sparsity", type=float, help="Share of zeros, above 0 and below 1."),
+        click.option("--threshold", type=float, help="Instead: the score up to which weights go."),
+        click.option(
+            "--allocation", help=f"How layers share the sparsity: {', '.join(ALLOCATIONS)}."
+        ),
+        click.option(
+            "--keep-dense",
+            multiple=True,
+            metavar="LAYERS",
+            help="Layers that are left alone: first, last, depthwise, patterns, or none.  "
+            f"[default: {','.join(DENSE)}]",
+        ),
+        click.option(
+            "--reconstruct/--no-reconstruct",
+            default=None,
+            help="Refit the weights that stay to the samples.  [default: with obs]",
+        ),
+        click.option("--allow-empty", is_flag=True, help="Layers may lose all of their weights."),
+    )
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def taken_prune(choices: dict[str, Any], default: str | None = None) -> PruneOptions | None:
+    """The options of `prune_options`, taken out of all that a command was given.
+
+    None where no criterion is given and there is no default. Raises OptionError for options that
+    then mean nothing.
+    """
+    names = ("pattern", "sparsity", "threshold", "allocation", "keep_dense", "reconstruct")
+    given = {name: choices.pop(name) for name in names}
+    given = {name: x for name, x in given.items() if x not in (None, ())}
+    if choices.pop("allow_empty"):
+        given["allow_empty"] = True
+    criterion = choices.pop("criterion") or default
+    if criterion is None:
+        if given:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            msg = f"{flags}: this is about pruning; add --prune CRITERION"
+            raise OptionError(msg)
+        return None
+    if "keep_dense" in given:
+        given["keep_dense"] = split_list(given["keep_dense"])
+    return PruneOptions(criterion=criterion, **given)
 
 
 def status_lines(silent: bool) -> Callable[[str], None]:

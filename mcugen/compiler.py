@@ -81,6 +81,7 @@ def build(
         layout=options.input_layout,
     )
     source.check_choice(options.quant)
+    _check_prunable(source, options)
     out = options.out or Path("build") / source.graph.name
     check_target(out)
     data = _read_data(source, options)
@@ -92,10 +93,21 @@ def build(
     return BuildResult(folder=out, report=report)
 
 
+def _check_prunable(source: Source, options: BuildOptions) -> None:
+    """Raise OptionError where a tuned network shall be pruned: its weights were trained as is."""
+    if options.prune is not None and source.quantization is not None:
+        msg = (
+            "the network was tuned, and its weights are taken as they are: leave out --prune, and "
+            "prune the model that it was made of"
+        )
+        raise OptionError(msg)
+
+
 def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
     return CompileOptions(
         requant=options.requant,
         quant=options.quant,
+        prune=options.prune,
         skip_passes=options.skip_passes,
         target=Target(
             core=board.core.name, features=board.core.features, optimize=options.optimize
@@ -198,7 +210,8 @@ def _verify(
             return proof, None
         progress("measuring accuracy")
         x, y = data.evaluation
-        return proof, accuracy(compiled.float_graph, graph, host.run, x, y)
+        pruned = compiled.float_graph if options.prune is not None else None
+        return proof, accuracy(compiled.dense_graph, graph, host.run, x, y, pruned)
 
 
 def _size(program: Program, board: Board) -> Size | None:

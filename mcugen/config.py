@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from mcugen.errors import OptionError
+from mcugen.pruning.options import PruneOptions
 from mcugen.quantize.options import QuantOptions
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class BuildOptions:
     input_layout: InputLayout = "nhwc"
     requant: Requant = "single"
     quant: QuantOptions = field(default_factory=QuantOptions)
+    prune: PruneOptions | None = None  # at once, before quantization
     optimize: Optimize = "balanced"
     fast_ram: FastRam = 0  # bytes of the board's fast RAM that the network may use
     row_input: bool = False  # the caller gives the input image row by row

@@ -29,7 +29,7 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """A network on labelled data, in float and in int8.
+    """A network on labelled data: in float, pruned where that was asked for, and in int8.
 
     `metric` is "top-1" (percent, more is better) for class indices, "mean absolute error" (real
     units, less is better) for targets of the output's shape.
@@ -39,6 +39,7 @@ class Accuracy:
     samples: int
     float_value: float
     int8_value: float
+    pruned_value: float | None = None  # in float
 
 
 def stored_inputs(graph: Graph, samples: Inputs) -> list[NDArray[np.float32]]:
@@ -126,20 +127,22 @@ def accuracy(
     run_int8: Callable[[Batch], Sequence[NDArray[np.int8]]],
     stored: Inputs,
     labels: NDArray[np.generic],
+    pruned_graph: Graph | None = None,
 ) -> Accuracy:
-    """Float and int8 side by side on the first output.
+    """Float, pruned float where there is such a graph, and int8 side by side on the first output.
 
     labels: class indices [N], or targets with the output's shape, in the model's axis order.
     `run_int8` is the generated C. Raises CalibrationError where the labels fit neither.
     """
     exact = float_outputs(float_graph, stored)[0]
+    pruned = None if pruned_graph is None else float_outputs(pruned_graph, stored)[0]
     node = integer_graph.by_name[integer_graph.outputs[0]]
     q = node.qparams
     assert q is not None
     steps = run_int8(quantize_inputs(integer_graph, stored))[0].astype(np.int64)
     got = ((steps - q.zero_point) * q.scale).reshape(exact.shape)
     if labels.shape == (len(exact),) and exact[0].size > 1:
-        return _top1(exact, got, labels)
+        return _top1(exact, got, labels, pruned)
     layout = float_graph.output_layouts[0]
     shape = (len(exact), *(exact.shape[1:][layout.index(axis)] for axis in range(len(layout))))
     if labels.shape in (shape, (len(exact),)):
@@ -149,6 +152,7 @@ def accuracy(
             samples=len(exact),
             float_value=float(np.abs(exact - target).mean()),
             int8_value=float(np.abs(got - target).mean()),
+            pruned_value=None if pruned is None else float(np.abs(pruned - target).mean()),
         )
     msg = (
         f"evaluation labels have shape {list(labels.shape)}; expected class indices "
@@ -158,7 +162,10 @@ def accuracy(
 
 
 def _top1(
-    exact: NDArray[np.float32], got: NDArray[np.floating], labels: NDArray[np.generic]
+    exact: NDArray[np.float32],
+    got: NDArray[np.floating],
+    labels: NDArray[np.generic],
+    pruned: NDArray[np.float32] | None,
 ) -> Accuracy:
     classes = exact[0].size
     numbers = labels.astype(np.int64)
@@ -170,5 +177,9 @@ def _top1(
         return 100.0 * float(np.mean(scores.reshape(len(scores), -1).argmax(axis=1) == numbers))
 
     return Accuracy(
-        metric="top-1", samples=len(exact), float_value=percent(exact), int8_value=percent(got)
+        metric="top-1",
+        samples=len(exact),
+        float_value=percent(exact),
+        int8_value=percent(got),
+        pruned_value=None if pruned is None else percent(pruned),
     )

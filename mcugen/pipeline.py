@@ -38,6 +38,8 @@ from mcugen.plan.arena import Plan
 from mcugen.plan.chains import Chain
 from mcugen.plan.choose import LayerKernel
 from mcugen.plan.planner import plan_best_order, split_plan
+from mcugen.pruning.options import PruneOptions
+from mcugen.pruning.prune import prune_graph
 from mcugen.quantize import equalize
 from mcugen.quantize.adaround import Progress
 from mcugen.quantize.options import QuantOptions
@@ -64,6 +66,7 @@ class CompileOptions:
 
     requant: RequantMode = "single"
     quant: QuantOptions = field(default_factory=QuantOptions)
+    prune: PruneOptions | None = None
     skip_passes: frozenset[str] = frozenset()
     target: Target = PORTABLE
     ram_bytes: int | None = None  # of the board; None where there is no limit
@@ -84,6 +87,8 @@ class CompileOptions:
         target = f"{self.target.core} {self.target.optimize}"
         if self.fast_bytes:
             target += f" fast {self.fast_bytes}"
+        if self.prune is not None:
+            target += f" pruned {self.prune.text()}"
         return f"{self.requant} {self.quant.text()} {sorted(self.skip_passes)} {target}"
 
 
@@ -108,7 +113,8 @@ class PassRecord:
 class Compilation:
     """A network, compiled: everything that is written, verified and reported."""
 
-    float_graph: Graph  # after the exact passes
+    dense_graph: Graph  # float, after the exact passes
+    float_graph: Graph  # the same after pruning, where that was asked for
     uncut_graph: Graph  # integer, before integer passes: tensors match those of `float_graph`
     graph: Graph  # integer, as emitted
     layers: tuple[LayerKernel, ...]
@@ -140,12 +146,14 @@ def compile_graph(
     """Compile a float graph; `samples` are its inputs, float32 [N, *shape] in stored layout.
 
     A `quantization` that comes with the graph is taken as it is, and the graph with it: it has the
-    exact passes behind it. `progress` is told of the steps of methods that take their time.
+    exact passes behind it, and is not pruned. `progress` is told of the steps of methods that take
+    their time.
     """
     records: list[PassRecord] = []
-    graph = source
+    dense = graph = source
     if quantization is None:
-        graph = _prepared(source, options, records)
+        dense = _prepared(source, options, records)
+        graph = _pruned(dense, samples, options, progress)
         quantization = quantize(graph, samples, options.quant, progress=progress)
     uncut = to_integer(graph, quantization, options.requant)
     check(uncut, "integer", "to_integer")
@@ -161,6 +169,7 @@ def compile_graph(
     layers, chains, plan = planned.layers, planned.chains, planned.arena
     view = network_view(integer, layers, plan, macs, options.text(), chains)
     return Compilation(
+        dense_graph=dense,
         float_graph=graph,
         uncut_graph=uncut,
         graph=integer,
@@ -171,6 +180,17 @@ def compile_graph(
         view=view,
         files=render(view),
     )
+
+
+def _pruned(
+    graph: Graph,
+    samples: Sequence[NDArray[np.float32]],
+    options: CompileOptions,
+    progress: Progress,
+) -> Graph:
+    if options.prune is None:
+        return graph
+    return check(prune_graph(graph, samples, options.prune, progress), "float", "prune")
 
 
 def _run_passes(

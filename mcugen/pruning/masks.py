@@ -243,7 +243,9 @@ def _misfits(graph: Graph, masks: Masks) -> Iterator[str]:
 
 def zero_shares(graph: Graph) -> dict[str, float]:
     """The share of zeros among each layer's weights, by its name."""
-    weights: dict[str, NDArray[np.float32]] = {
-        node.name: weight_of(node) for node in graph.nodes if _has_weights(node)
-    }
-    return {name: 1.0 - np.count_nonzero(w) / max(w.size, 1) for name, w in weights.items()}
+    return {n.name: zero_share(weight_of(n)) for n in graph.nodes if _has_weights(n)}
+
+
+def zero_share(weight: NDArray[np.generic]) -> float:
+    """How many of the weights are zero, 0 to 1."""
+    return 1.0 - float(np.count_nonzero(weight)) / max(weight.size, 1)

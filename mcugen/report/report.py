@@ -102,6 +102,7 @@ def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
         "metric": accuracy.metric,
         "samples": accuracy.samples,
         "float": accuracy.float_value,
+        "pruned": accuracy.pruned_value,
         "int8": accuracy.int8_value,
     }
 

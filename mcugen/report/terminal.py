@@ -107,8 +107,10 @@ def _accuracy(accuracy: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if accuracy is None:
         return []
     unit = " %" if accuracy["metric"] == "top-1" else ""
+    pruned = accuracy["pruned"]
+    told = "" if pruned is None else f"pruned {pruned:.4g}{unit}, "
     text = (
-        f"{accuracy['metric']} float {accuracy['float']:.4g}{unit}, "
+        f"{accuracy['metric']} float {accuracy['float']:.4g}{unit}, {told}"
         f"int8 {accuracy['int8']:.4g}{unit} on {accuracy['samples']:,} samples"
     )
     return [("accuracy", text)]

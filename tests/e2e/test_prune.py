@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pruning as a user meets it: what build makes of it, what it says, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import mcugen as package
+from tests.command import build, mcugen, refused
+from tests.model_files import exported, saved
+
+SHAPE = (1, 4, 8, 8)
+
+
+class Net(nn.Module):
+    """Float32 [N, 4, 8, 8] to class scores [N, 6], with enough channels for sparse kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(4, 16, 3, padding=1)
+        self.second = nn.Conv2d(16, 16, 3, padding=1)
+        self.head = nn.Linear(16, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.second(self.first(x).relu()).relu()
+        scores: torch.Tensor = self.head(y.mean((2, 3)))
+        return scores
+
+
+def net(seed: int = 0) -> Net:
+    torch.manual_seed(seed)
+    return Net().eval()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(exported(net(), SHAPE), tmp_path_factory.mktemp("model") / "net.pt2")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Samples, and the float network's own classes for labels."""
+    x = np.random.default_rng(3).normal(size=(60, *SHAPE[1:])).astype(np.float32)
+    with torch.no_grad():
+        y = net()(torch.from_numpy(x)).argmax(1).numpy()
+    path = tmp_path_factory.mktemp("data") / "data.npz"
+    np.savez(path, x=x, y=y)
+    return path
+
+
+def report_of(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "report.json").read_text("utf-8")))
+
+
+def shares(report: dict[str, Any]) -> dict[str, float]:
+    return {
+        layer["origin"].split(" ")[0]: layer["zero_share"]
+        for layer in report["layers"]
+        if layer["zero_share"] is not None
+    }
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "obs"])
+def test_three_quarters_in_blocks_are_gone_and_skipped(
+    model: Path, data: Path, tmp_path: Path, criterion: str
+) -> None:
+    options = ("--prune", criterion, "--sparsity", 0.75, "--pattern", "block2x2")
+    folder = build(model, "--calib", data, "--eval", data, *options, out=tmp_path / "out")
+    report = report_of(folder)
+    found = shares(report)
+    assert found["first"] < 0.1
+    # channels that the head does not read any more are gone, and counted nowhere
+    assert found["second"] == pytest.approx(0.75, abs=0.05)
+    assert found["head"] == pytest.approx(0.75, abs=0.05)
+    second = next(x for x in report["layers"] if x["origin"].startswith("second"))
+    assert second["skips_zeros"]
+    accuracy = report["accuracy"]
+    assert accuracy["float"] == 100.0
+    assert abs(accuracy["pruned"] - accuracy["int8"]) <= 10.0
+    assert report["verification"]["host"]["mismatches"] == 0
+
+
+def test_the_table_shows_zeros_and_all_three_accuracies(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    fixed = ("--board", "cortex-m4", "--simulate", 0, "--out", tmp_path / "out")
+    pruning = ("--prune", "wanda", "--sparsity", 0.5)
+    shown = mcugen("build", model, *fixed, "--calib", data, "--eval", data, *pruning).stdout
+    assert "zeros" in shown and "second_conv2d 50 %" in shown
+    assert "top-1 float 100 %, pruned " in shown
+
+
+def test_pruning_changes_the_digest_and_is_the_same_every_time(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    pruning = ("--calib", data, "--prune", "obs", "--sparsity", 0.5)
+    one, two = (build(model, *pruning, out=tmp_path / name) for name in ("one", "two"))
+    dense = build(model, "--calib", data, out=tmp_path / "dense")
+    reports = [report_of(folder) for folder in (one, two, dense)]
+    assert reports[0]["digest"] == reports[1]["digest"] != reports[2]["digest"]
+    assert (one / "reference.mcugen").read_bytes() == (two / "reference.mcugen").read_bytes()
+
+
+def test_from_python(data: Path, tmp_path: Path) -> None:
+    x = np.load(data)["x"]
+    result = package.build(
+        exported(net(), SHAPE),
+        board="cortex-m4",
+        calibration=x,
+        prune=package.PruneOptions(pattern="2:4", keep_dense=("none",)),
+        out=tmp_path / "out",
+        simulate=0,
+    )
+    assert all(share >= 0.5 for share in shares(result.report).values())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--sparsity", 0.5), "--sparsity: this is about pruning; add --prune CRITERION"),
+        (("--prune", "size", "--sparsity", 0.5), "criterion 'size' is not known; the criteria"),
+        (("--prune", "obs", "--sparsity", 1), "sparsity is 1; expected a share"),
+        (("--prune", "obs", "--sparsity", 0), "0 prunes nothing"),
+        (("--prune", "obs"), "either a sparsity or a threshold"),
+        (("--prune", "obs", "--pattern", "3x3", "--sparsity", 0.5), "the patterns are unstruct"),
+        (("--prune", "magnitude", "--threshold", 9), "second_conv2d (second): threshold 9 leaves"),
+        (
+            ("--prune", "l1", "--sparsity", 0.5, "--keep-dense", "heads"),
+            "no layer matches 'heads'; layers with weights: first_conv2d (first)",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    model: Path, data: Path, tmp_path: Path, options: tuple[object, ...], words: str
+) -> None:
+    out = tmp_path / "out"
+    fixed = ("--board", "cortex-m4", "--calib", data, "--out", out)
+    assert words in refused("build", model, *fixed, *options)
+    assert not out.exists()
+
+
+def test_an_empty_layer_folds_to_its_bias_where_that_is_allowed(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    options = ("--prune", "magnitude", "--threshold", 9, "--allow-empty", "--keep-dense", "head")
+    folder = build(model, "--calib", data, *options, "--keep-dense", "first", out=tmp_path / "out")
+    report = report_of(folder)
+    assert report["macs"] < 16 * 16 * 9 * 64
+    assert report["verification"]["host"]["mismatches"] == 0
