@@ -25,6 +25,7 @@ from mcugen.network import REFERENCE
 from mcugen.ops.base import Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.budget import check_budget
+from mcugen.quantize.synthetic import match_moments
 from mcugen.report.report import make_report
 from mcugen.simulate.program import Program, program_of
 from mcugen.simulate.size import Size, network_size
@@ -151,13 +152,14 @@ def _read_data(source: Source, options: BuildOptions) -> _Data:
         else load_calibration(options.calibration, shapes)
     )
     source.check(samples)
+    calibration = stored_inputs(graph, samples)
+    if synthetic and source.quantization is None:
+        calibration = match_moments(graph, calibration) or calibration
     evaluation = None
     if options.evaluation is not None:
         x, y = load_eval(options.evaluation, shapes)
         evaluation = (stored_inputs(graph, x), y)
-    return _Data(
-        calibration=stored_inputs(graph, samples), synthetic=synthetic, evaluation=evaluation
-    )
+    return _Data(calibration=calibration, synthetic=synthetic, evaluation=evaluation)
 
 
 def _write_and_verify(

@@ -12,7 +12,7 @@ from mcugen.errors import ModelError
 from mcugen.frontend.builder import Builder, Perm, Value, to_numpy
 from mcugen.ir.graph import Shape
 from mcugen.ops import Abs, Add, Exp, Mul, Op, PReLU, ScaleShift, Square
-from mcugen.ops.base import FloatArray
+from mcugen.ops.base import FloatArray, Moments
 
 Number = int | float | bool
 Operand = Value | torch.Tensor | Number
@@ -169,7 +169,8 @@ def batch_norm(
     shift = -mean.double() * scale
     if bias is not None:
         shift = shift + bias.double()
-    op = ScaleShift(scale=to_numpy(scale), shift=to_numpy(shift))
+    moments = Moments(mean=to_numpy(mean.double()), std=to_numpy(torch.sqrt(var.double() + eps)))
+    op = ScaleShift(scale=to_numpy(scale), shift=to_numpy(shift), moments=moments)
     return b.apply(op, b.last_axis(value, 1))
 
 

@@ -79,6 +79,14 @@ class Clamp:
 NO_CLAMP = Clamp()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Moments:
+    """Mean and standard deviation of a tensor by channel of its last axis, float32 [C] each."""
+
+    mean: FloatArray
+    std: FloatArray
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Padding:
     """Constant values around a tensor: how many before and after it, axis by axis."""
@@ -290,6 +298,11 @@ class Op(ABC):
 
         scale, shift: float32 [C] along the last axis of the operand, or [1].
         """
+        return None
+
+    @property
+    def input_moments(self) -> Moments | None:
+        """What training saw of the one operand, None where the operator remembers nothing."""
         return None
 
     @property

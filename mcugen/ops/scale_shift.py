@@ -20,6 +20,7 @@ from mcugen.ops.base import (
     IntOp,
     KernelCall,
     Lowering,
+    Moments,
     Op,
     ScaleShiftArrays,
     Striped,
@@ -40,6 +41,7 @@ class ScaleShift(Op):
     scale: FloatArray
     shift: FloatArray
     clamp: Clamp = NO_CLAMP
+    moments: Moments | None = None  # of the operand in training
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """The shape of the operand."""
@@ -67,6 +69,11 @@ class ScaleShift(Op):
         """The whole operator, unless it clamps."""
         return (self.scale, self.shift) if self.clamp == NO_CLAMP else None
 
+    @property
+    def input_moments(self) -> Moments | None:
+        """A batch norm's running statistics."""
+        return self.moments
+
     def absorb_scale_shift(self, scale: FloatArray, shift: FloatArray) -> ScaleShift | None:
         """(a x + b) s + t = (a s) x + (b s + t)."""
         if self.clamp != NO_CLAMP:
@@ -75,7 +82,12 @@ class ScaleShift(Op):
 
     def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> ScaleShift:
         """a (s x + t) + b = (a s) x + (a t + b)."""
-        return replace(self, scale=self.scale * scale, shift=self.scale * shift + self.shift)
+        return replace(
+            self,
+            scale=self.scale * scale,
+            shift=self.scale * shift + self.shift,
+            moments=None,
+        )
 
     def lower(self, ctx: Lowering) -> TableS8 | ScaleShiftS8:
         """One table where all channels are alike, else a linear form for each channel."""
