@@ -21,6 +21,7 @@ from mcugen.ops import (
     mve,
     packed,
     sparse,
+    sparse_linear,
     sparse_linear_dsp,
 )
 from mcugen.ops.base import (
@@ -220,6 +221,9 @@ class LinearS8(IntOp):
                 found += linear_dsp.linear_kernels(self, output)
             if is_scalar(target):
                 found += linear_scalar.linear_kernels(self, inputs, output, target)
+            if self.weight_bits == 8 and sparse.has_zeros(self.weight):
+                own = sparse_linear.linear_kernels(self, output, target)
+                found += sparse.that_pay(own, found, target)
             return tuple(found)
         if mve.FEATURE in target.features:
             found += linear_mve.linear_kernels(self, output)
@@ -231,6 +235,9 @@ class LinearS8(IntOp):
         if is_scalar(target):
             found = [ScalarCosts.of(target).portable(found[0], self.macs(inputs, output), output)]
             found += linear_scalar.linear_kernels(self, inputs, output, target)
+            if self.weight_bits == 8 and sparse.has_zeros(self.weight):
+                own = sparse_linear.linear_kernels(self, output, target)
+                found += sparse.that_pay(own, found, target)
         return tuple(found)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:

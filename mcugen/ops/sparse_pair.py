@@ -30,13 +30,16 @@ BIAS_LIMIT = 2**23
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """Cycles of the kernel's parts on one kind of core, fitted to simulated counts."""
+    """Cycles of the kernels' parts on one kind of core, fitted to simulated counts."""
 
     tile: float
     column: float
     word: float
     row: float
     group: float
+    # of a fully connected layer
+    output: float
+    weight: float
 
     @classmethod
     def of(cls, target: Target) -> Costs:
@@ -46,9 +49,15 @@ class Costs:
         return ARMV7M_COSTS if "thumb2" in target.features else RISCV_COSTS
 
 
-ARMV6M_COSTS = Costs(tile=186.0, column=103.5, word=11.4, row=189.0, group=31.2)
-ARMV7M_COSTS = Costs(tile=122.0, column=61.5, word=10.4, row=146.5, group=31.2)
-RISCV_COSTS = Costs(tile=94.0, column=40.5, word=11.4, row=115.0, group=31.2)
+ARMV6M_COSTS = Costs(
+    tile=186.0, column=103.5, word=11.4, row=189.0, group=31.2, output=90.0, weight=16.0
+)
+ARMV7M_COSTS = Costs(
+    tile=122.0, column=61.5, word=10.4, row=146.5, group=31.2, output=47.0, weight=13.0
+)
+RISCV_COSTS = Costs(
+    tile=94.0, column=40.5, word=11.4, row=115.0, group=31.2, output=47.0, weight=11.0
+)
 
 
 def conv_kernels(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import requantize_for
 from mcugen.ir.graph import Shape
-from mcugen.ops import sparse_dsp, sparse_linear_dsp, sparse_pair
+from mcugen.ops import sparse_dsp, sparse_linear, sparse_linear_dsp, sparse_pair
 from mcugen.ops.base import Kernel, Target
 from mcugen.ops.conv import ConvS8
 from mcugen.ops.linear import LinearS8
@@ -48,7 +48,10 @@ class OneKernelLinear(LinearS8):
         self, inputs: Sequence[Shape], output: Shape, target: Target
     ) -> tuple[Kernel, ...]:
         """The one kernel."""
-        found = sparse_linear_dsp.linear_kernels(self, output, target)
+        if is_scalar(target):
+            found = sparse_linear.linear_kernels(self, output, target)
+        else:
+            found = sparse_linear_dsp.linear_kernels(self, output, target)
         return tuple(kernel for kernel in found if kernel.variant == self.variant)
 
 
@@ -95,7 +98,7 @@ def sparse_conv(
     )
 
 
-def sparse_linear(
+def sparse_rows(
     seed: int, channels: tuple[int, int], mask: str, variant: str = "sparse"
 ) -> OneKernelLinear:
     """A fully connected layer whose outputs spread over int8."""

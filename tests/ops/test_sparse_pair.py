@@ -26,7 +26,7 @@ from mcugen.simulate.profile import profile_target
 from mcugen.simulate.program import program_of
 from tests.ops.harness import check_op
 from tests.ops.on_core import Case, check_on_core, network_of
-from tests.ops.sparse_ops import MASKS, plain, sparse_conv
+from tests.ops.sparse_ops import MASKS, plain, sparse_conv, sparse_rows
 
 M0PLUS = Target(core="cortex-m0plus", features=frozenset({"mul32"}))
 CORES = ("cortex-m0plus", "cortex-m3", "riscv32imc")
@@ -54,6 +54,17 @@ def test_any_convolution(case: Case) -> None:
     check_op(*case, target=M0PLUS, minimum=16)
 
 
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.integers(1, 600), st.integers(1, 9), st.integers(1, 3), st.sampled_from(MASKS),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_any_linear_layer(in_ch: int, out_ch: int, rows: int, mask: str, seed: int) -> None:
+    op = sparse_rows(seed, (in_ch, out_ch), mask)
+    lead = () if rows == 1 else (rows,)
+    check_op(op, ((*lead, in_ch),), (*lead, out_ch), target=M0PLUS, minimum=16)
+
+
 def target_cases() -> list[Case]:
     """Groups in a round, channels, strips, borders, strides, one channel alone."""
     cases: list[Case] = []
@@ -69,6 +80,8 @@ def target_cases() -> list[Case]:
     ):
         op = sparse_conv(seed, (in_ch, 5), window, mask, "sparse")
         cases.append((op, ((6, 9, in_ch),), (*window.output_size((6, 9)), 5)))
+    for in_ch, mask in ((30, "random"), (900, "one"), (77, "none")):
+        cases.append((sparse_rows(in_ch, (in_ch, 5), mask), ((in_ch,),), (5,)))
     return cases
 
 
@@ -111,6 +124,7 @@ def test_the_model_is_near_the_count(name: str, tmp_path: Path) -> None:
             [(64, Window(kernel=(1, 1)), "random"), (16, SAME, "blocks"), (8, SAME, "random")]
         )
     ]
+    cases += [(sparse_rows(i, (i, 40), "random"), ((i,),), (40,)) for i in (60, 500)]
     graph = network_of(cases)
     layers = choose_kernels(graph, Target(core=core.name, features=core.features))
     plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
