@@ -22,7 +22,7 @@ from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan import regions
 from mcugen.plan.arena import conflict, extent, search
 from mcugen.plan.exact import Program, Solution, solve
-from mcugen.plan.lifetimes import Buffer, Buffers, align, find_buffers
+from mcugen.plan.lifetimes import ROWS, Buffer, Buffers, align, find_buffers
 from mcugen.plan.planner import make_plan, split_plan
 from mcugen.plan.regions import Split, count_accesses, split_arena
 from mcugen.simulate.program import program_of
@@ -158,14 +158,14 @@ class Hot(torch.nn.Module):
         return y
 
 
-def compiled(fast_bytes: int, core: str | None = None) -> Compilation:
+def compiled(fast_bytes: int, core: str | None = None, *, rows: bool = False) -> Compilation:
     torch.manual_seed(0)
     graph = export(Hot(), (1, 4, 32, 32))
     target = Target(optimize="speed")
     if core:
         found = core_named(core).core
         target = Target(core=found.name, features=found.features, optimize="speed")
-    options = CompileOptions(target=target, fast_bytes=fast_bytes)
+    options = CompileOptions(target=target, fast_bytes=fast_bytes, row_input=rows)
     return compile_graph(graph, stored_inputs(graph, random_inputs(graph)), options)
 
 
@@ -182,6 +182,17 @@ def test_a_network_runs_in_two_blocks() -> None:
     assert "&fast[" in source
     assert "FAST" not in one.files["net.h"]
     check_c(two, verification_inputs(two.graph, minimum=20))
+
+
+def test_a_chain_copies_its_operand_and_reads_the_copy() -> None:
+    fed = compiled(0, rows=True)
+    kernels = {layer.node.name: layer.kernel for layer in fed.layers}
+    (chain,) = fed.chains
+    buffers = find_buffers(fed.graph, kernels, fed.chains, fed.graph.inputs)
+    found = count_accesses(fed.graph, kernels, fed.chains, buffers)
+    size = 32 * 32 * 4
+    assert found[chain.name + ROWS] == size + size  # copied, then read: windows do not overlap
+    assert chain.operand not in found  # its rows are the caller's
 
 
 def test_sanitizers_watch_both_blocks() -> None:
