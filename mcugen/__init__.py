@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         build,
         finetune,
         load,
+        prune,
     )
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ __all__ = [
     "build",
     "finetune",
     "load",
+    "prune",
 ]
 
 

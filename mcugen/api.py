@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mcugen.build`, `mcugen.finetune` and `mcugen.load`: the whole tool from Python."""
+"""`mcugen.build`, `finetune`, `prune` and `load`: the whole tool from Python."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mcugen.finetuning import FinetuneOptions, FinetuneResult, Loss
 from mcugen.finetuning import finetune as _finetune
 from mcugen.network import CompiledNetwork
 from mcugen.pruning.options import PruneOptions
+from mcugen.pruning.training import PruneTraining
 from mcugen.quantize.options import DEFAULT_METHOD, QuantOptions
 from mcugen.quantize.widths import KEPT, split_list
 from mcugen.source import Model
@@ -32,6 +33,7 @@ __all__ = [
     "build",
     "finetune",
     "load",
+    "prune",
 ]
 
 
@@ -200,6 +202,63 @@ def finetune(
         ),
     )
     return _finetune(model, options)
+
+
+def prune(
+    model: Model,
+    *,
+    options: PruneOptions,
+    schedule: str = "oneshot",
+    ramp: float = 0.5,
+    train: Samples | Iterable[Any],
+    evaluation: Samples | tuple[Any, Any] | None = None,
+    calibration: Samples | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    epochs: int = 10,
+    learning_rate: float = 1e-3,
+    batch_size: int = 64,
+    seed: int = 0,
+    loss: Loss = "auto",
+    distill: bool | Distill = False,
+    quant: QuantOptions | str = DEFAULT_METHOD,
+    name: str | None = None,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    arch: str | None = None,
+    trust_pickle: bool = False,
+    input_layout: InputLayout = "nhwc",
+) -> FinetuneResult:
+    """Set weights to zero and train the others for the rounding of the C; see docs/PRUNING.md.
+
+    options: which weights, and how many of them.
+    schedule: "oneshot" before training, "iterative" in rounds, or "cubic".
+    ramp: share of all steps in which the sparsity rises, unless all is done at once.
+    distill: learn from the float network as it was before pruning.
+
+    All else is as for `finetune`, and so are the errors.
+    """
+    return _finetune(
+        model,
+        FinetuneOptions(
+            train=train,
+            evaluation=evaluation,
+            calibration=calibration,
+            out=None if out is None else Path(out),
+            resume=resume,
+            name=name,
+            input_shapes=None if input_shapes is None else _shapes(input_shapes),
+            arch=arch,
+            trust_pickle=trust_pickle,
+            input_layout=input_layout,
+            quant=QuantOptions(method=quant) if isinstance(quant, str) else quant,
+            loss=loss,
+            distill=Distill() if distill is True else distill or None,
+            batch_size=batch_size,
+            seed=seed,
+            training=TrainOptions(epochs=epochs, learning_rate=learning_rate),
+            pruning=PruneTraining(options=options, schedule=schedule, ramp=ramp),
+        ),
+    )
 
 
 def _shapes(given: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from mcugen import __version__
-from mcugen.cli_finetune import finetune
+from mcugen.cli_finetune import finetune, prune
 from mcugen.cli_options import (
     FastRamSize,
     guarded,
@@ -212,4 +212,5 @@ def boards(name: str | None) -> None:
 
 
 main.add_command(finetune)
+main.add_command(prune)
 main.add_command(quantize)

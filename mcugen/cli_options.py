@@ -219,7 +219,9 @@ def prune_options(flag: str) -> Callable[[F], F]:
     return add
 
 
-def taken_prune(choices: dict[str, Any], default: str | None = None) -> PruneOptions | None:
+def taken_prune(
+    choices: dict[str, Any], default: str | None = None, seed: int = 0
+) -> PruneOptions | None:
     """The options of `prune_options`, taken out of all that a command was given.
 
     None where no criterion is given and there is no default. Raises OptionError for options that
@@ -239,7 +241,7 @@ def taken_prune(choices: dict[str, Any], default: str | None = None) -> PruneOpt
         return None
     if "keep_dense" in given:
         given["keep_dense"] = split_list(given["keep_dense"])
-    return PruneOptions(criterion=criterion, **given)
+    return PruneOptions(criterion=criterion, seed=seed, **given)
 
 
 def status_lines(silent: bool) -> Callable[[str], None]:

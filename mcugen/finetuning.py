@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,13 +23,16 @@ from mcugen.ir.graph import Graph
 from mcugen.ir.quantization import Quantization
 from mcugen.ir.text import to_text
 from mcugen.pipeline import simplified
+from mcugen.pruning.criteria import Data
+from mcugen.pruning.masks import zero_share
+from mcugen.pruning.training import PruneTraining, data_of
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.quantize import quantize
 from mcugen.source import Model, open_model
 from mcugen.train.batches import ArrayBatches, Batches, LoaderBatches
 from mcugen.train.checkpoint import Checkpoint
 from mcugen.train.forward import to_model
-from mcugen.train.loop import History, Progress, Training, TrainOptions
+from mcugen.train.loop import History, OnStep, Progress, Training, TrainOptions
 from mcugen.train.network import TrainableNetwork
 from mcugen.train.objective import Distill, Objective, UserLoss
 from mcugen.tuned import TunedNetwork, check_writable
@@ -46,6 +49,7 @@ class FinetuneOptions:
 
     train: a .npz path, arrays, (x, y), or any iterable of batches that has a length.
     calibration: what sets the ranges to begin with; without it 256 of the training samples.
+    pruning: what becomes zero and stays so, None for nothing.
     out: the file to write, None for none; beside it lies a checkpoint while the run lasts.
     """
 
@@ -66,6 +70,7 @@ class FinetuneOptions:
     batch_size: int = 64
     seed: int = 0
     training: TrainOptions = field(default_factory=TrainOptions)
+    pruning: PruneTraining | None = None
 
     def __post_init__(self) -> None:
         """Raise OptionError that lists every choice which is not possible."""
@@ -107,6 +112,10 @@ class FinetuneResult:
             "metric": "evaluation loss" if self.metric == "minus loss" else self.metric,
             "float": shown(self.float_score),
             "best_epoch": self.history.best,
+            "zeros": {
+                name: zero_share(made.ints)
+                for name, made in self.network.quantization.weights.items()
+            },
             "epochs": [
                 {"epoch": e.number, "loss": e.loss, "score": shown(e.score)}
                 for e in self.history.epochs
@@ -118,10 +127,12 @@ class FinetuneResult:
 class _Start:
     """What training begins with."""
 
-    graph: Graph  # float, after the exact passes
+    graph: Graph  # float, after the exact passes, and pruned where that is done at once
+    parent: Graph  # the same before pruning: what distillation learns from
     quantization: Quantization
     batches: Batches
     evaluation: ArrayBatches | None
+    seen: Data | None  # what pruning judges by
 
 
 def finetune(
@@ -138,12 +149,7 @@ def finetune(
     checkpoint_path = _check_out(options)
     status("reading the model")
     start = _start(model, options, progress)
-    objective = Objective(
-        start.graph,
-        distill=options.distill,
-        loss=options.loss if callable(options.loss) else None,
-        reconstruct=options.loss == "reconstruct",
-    )
+    objective = _objective(start.parent, options)
     _check_targets(objective, start)
     network = TrainableNetwork(start.graph, start.quantization, train_scales=options.train_scales)
     measure = _measure(objective, start.evaluation)
@@ -154,8 +160,9 @@ def finetune(
         network,
         start.batches,
         objective.loss,
-        options.training,
+        _training_options(start, options),
         score=measure,
+        on_step=_on_step(network, start, options),
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -169,9 +176,32 @@ def finetune(
         network=tuned,
         history=history,
         metric=_metric(objective, start.evaluation),
-        float_score=None if measure is None else measure(TrainableNetwork(start.graph)),
+        float_score=None if measure is None else measure(TrainableNetwork(start.parent)),
         out=options.out,
     )
+
+
+def _objective(graph: Graph, options: FinetuneOptions, distill: bool = True) -> Objective:
+    return Objective(
+        graph,
+        distill=options.distill if distill else None,
+        loss=options.loss if callable(options.loss) else None,
+        reconstruct=options.loss == "reconstruct",
+    )
+
+
+def _training_options(start: _Start, options: FinetuneOptions) -> TrainOptions:
+    if options.pruning is None:
+        return options.training
+    first = options.pruning.counts_from(len(start.batches), options.training.epochs)
+    return replace(options.training, counts_from=first)
+
+
+def _on_step(network: TrainableNetwork, start: _Start, options: FinetuneOptions) -> OnStep:
+    if options.pruning is None or start.seen is None:
+        return lambda _: None
+    total = options.training.epochs * len(start.batches)
+    return options.pruning.attach(network, start.seen, total)
 
 
 def _check_out(options: FinetuneOptions) -> Path | None:
@@ -214,11 +244,26 @@ def _start(model: Model, options: FinetuneOptions, progress: Progress) -> _Start
     if options.evaluation is not None:
         data = load_labelled(options.evaluation, shapes)
         evaluation = _arrays(graph, *data, EVALUATION_BATCH, 0)
+    if quantization is not None and options.pruning is not None:
+        msg = "the network was tuned: prune the model that it was made of, which trains it as well"
+        raise OptionError(msg)
+    seen = None
+    parent = graph
     if quantization is None:
-        graph = simplified(graph, options.quant)
+        parent = graph = simplified(graph, options.quant)
+        if options.pruning is not None:
+            seen = data_of(batches.epoch(0), _objective(graph, options, distill=False).loss)
+            graph = options.pruning.start(graph, seen)
         stored = stored_inputs(graph, samples)
         quantization = quantize(graph, stored, options.quant, progress=progress)
-    return _Start(graph=graph, quantization=quantization, batches=batches, evaluation=evaluation)
+    return _Start(
+        graph=graph,
+        parent=parent,
+        quantization=quantization,
+        batches=batches,
+        evaluation=evaluation,
+        seen=seen,
+    )
 
 
 def _batches(graph: Graph, options: FinetuneOptions) -> ArrayBatches | LoaderBatches:
@@ -316,6 +361,7 @@ def _run_values(start: _Start, options: FinetuneOptions) -> dict[str, str]:
         "distill": str(options.distill),
         "scales learn": str(options.train_scales),
         "seed": str(options.seed),
+        "pruning": "none" if options.pruning is None else options.pruning.text(),
         **{name: str(value) for name, value in asdict(options.training).items()},
     }
 

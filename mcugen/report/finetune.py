@@ -36,9 +36,16 @@ def finetune_text(found: Mapping[str, Any]) -> str:
             )
     else:
         lines.append("the last epoch's network is kept: without --eval none is known to be better")
+    lines += _zeros(found.get("zeros", {}))
     if found["out"]:
         lines.append(f"wrote {found['out']}: mcugen build {found['out']} --board BOARD")
     return "\n".join(lines)
+
+
+def _zeros(shares: Mapping[str, float]) -> list[str]:
+    """Layers with zeros worth telling of."""
+    told = [f"{name} {100 * share:.0f} %" for name, share in shares.items() if share >= 0.1]
+    return [f"zeros: {', '.join(told)}"] if told else []
 
 
 def _score(value: float, metric: str) -> str:

@@ -13,6 +13,9 @@ import torch
 from torch import nn
 
 import mcugen as package
+from mcugen.finetuning import FinetuneOptions, finetune
+from mcugen.pruning.training import PruneTraining
+from mcugen.train.loop import TrainOptions
 from tests.command import build, mcugen, refused
 from tests.model_files import exported, saved
 
@@ -34,9 +37,18 @@ class Net(nn.Module):
         return scores
 
 
-def net(seed: int = 0) -> Net:
-    torch.manual_seed(seed)
-    return Net().eval()
+def samples() -> torch.Tensor:
+    noise = np.random.default_rng(3).normal(size=(60, *SHAPE[1:]))
+    return torch.from_numpy(noise.astype(np.float32))
+
+
+def net() -> Net:
+    """Without training; it finds every class about as often."""
+    torch.manual_seed(0)
+    made = Net().eval()
+    with torch.no_grad():
+        made.head.bias.sub_(made(samples()).mean(0))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +59,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Samples, and the float network's own classes for labels."""
-    x = np.random.default_rng(3).normal(size=(60, *SHAPE[1:])).astype(np.float32)
+    x = samples().numpy()
     with torch.no_grad():
-        y = net()(torch.from_numpy(x)).argmax(1).numpy()
+        y = net()(samples()).argmax(1).numpy()
     path = tmp_path_factory.mktemp("data") / "data.npz"
     np.savez(path, x=x, y=y)
     return path
@@ -155,3 +167,54 @@ def test_an_empty_layer_folds_to_its_bias_where_that_is_allowed(
     report = report_of(folder)
     assert report["macs"] < 16 * 16 * 9 * 64
     assert report["verification"]["host"]["mismatches"] == 0
+
+
+@pytest.mark.parametrize("schedule", ["oneshot", "cubic"])
+def test_what_was_pruned_and_trained_is_what_is_built(
+    model: Path, data: Path, tmp_path: Path, schedule: str
+) -> None:
+    out = tmp_path / "p.mcugen"
+    amount = ("--sparsity", 0.75, "--pattern", "block2x2", "--keep-dense", "first,last")
+    training = ("--train", data, "--eval", data, "--epochs", 3, "--distill", "--out", out)
+    found = mcugen("prune", model, *training, *amount, "--schedule", schedule, "--json")
+    assert found.exit_code == 0, found.output
+    zeros = json.loads(found.stdout)["zeros"]
+    assert zeros["second_conv2d"] == pytest.approx(0.75, abs=0.02)
+    report = report_of(build(out, "--calib", data, out=tmp_path / "built"))
+    assert shares(report)["second"] == pytest.approx(zeros["second_conv2d"], abs=1e-4)
+    assert report["verification"]["host"]["mismatches"] == 0
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    def options(out: Path, **more: Any) -> FinetuneOptions:
+        pruning = PruneTraining(
+            options=package.PruneOptions(sparsity=0.6, criterion="taylor"), schedule="cubic"
+        )
+        training = TrainOptions(epochs=4)
+        fixed: dict[str, Any] = {"train": data, "name": "net", "batch_size": 20}
+        return FinetuneOptions(out=out, pruning=pruning, training=training, **fixed, **more)
+
+    def interrupt(done: int, total: int, text: str) -> None:
+        if done == 5:  # in the second of four epochs, while the sparsity rises
+            raise KeyboardInterrupt
+
+    one, two = (tmp_path / name for name in ("one.mcugen", "two.mcugen"))
+    program = exported(net(), SHAPE)
+    finetune(program, options(one))
+    with pytest.raises(KeyboardInterrupt):
+        finetune(program, options(two), progress=interrupt)
+    assert not two.exists()
+    finetune(program, options(two, resume=True))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_training_refuses_what_cannot_be_meant(model: Path, data: Path, tmp_path: Path) -> None:
+    fixed = ("prune", model, "--train", data, "--out", tmp_path / "p.mcugen")
+    assert "either a sparsity or a threshold" in refused(*fixed)
+    assert "schedule 'slow' is not known" in refused(
+        *fixed, "--sparsity", 0.5, "--schedule", "slow"
+    )
+    assert "schedule cubic needs a sparsity" in refused(
+        *fixed, "--pattern", "2:4", "--schedule", "cubic"
+    )
+    assert list(tmp_path.iterdir()) == []

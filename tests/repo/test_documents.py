@@ -19,7 +19,17 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-COMMANDS = ("build", "quantize", "finetune", "inspect", "verify", "run", "profile", "boards")
+COMMANDS = (
+    "build",
+    "quantize",
+    "finetune",
+    "prune",
+    "inspect",
+    "verify",
+    "run",
+    "profile",
+    "boards",
+)
 COMMAND = re.compile(rf"(?:^|[\s/`])mcugen ({'|'.join(COMMANDS)})\b([^\n`]*)")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 KERNEL = re.compile(r"^static inline void (mcugen_\w+_s8)\(", re.MULTILINE)

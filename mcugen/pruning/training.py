@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pruning while a network is trained: when how much of it becomes zero, and masks that hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from mcugen.errors import OptionError
+from mcugen.ir.graph import Graph
+from mcugen.pruning.criteria import SAMPLES, Data, Loss
+from mcugen.pruning.masks import apply_masks, prunable, weight_of
+from mcugen.pruning.options import PruneOptions
+from mcugen.pruning.prune import choose_masks
+from mcugen.pruning.reconstruct import reconstruct
+from mcugen.train.batches import Batch
+from mcugen.train.loop import OnStep, Step
+from mcugen.train.network import TrainableNetwork
+
+SCHEDULES = ("oneshot", "iterative", "cubic")
+UPDATES = 12  # of the masks while the sparsity rises along the cubic
+ROUNDS = 4  # of the iterative schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneTraining:
+    """What becomes zero, and when.
+
+    schedule: `oneshot` before the first step; `iterative` in 4 rounds, after each of which the
+        same share of what is left goes; `cubic`, s (1 - (1 - t)^3) for t from 0 to 1.
+    ramp: share of all steps in which the sparsity rises; the other steps train what is left.
+    Source of the cubic: Zhu and Gupta, "To prune, or not to prune", 2017, equation 1; of the
+    rounds: Han et al., "Learning both Weights and Connections", 2015, section 3.4.
+    """
+
+    options: PruneOptions = field(default_factory=lambda: PruneOptions(sparsity=0.75))
+    schedule: str = "oneshot"
+    ramp: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raise OptionError that lists every choice which is not possible."""
+        problems = []
+        if self.schedule not in SCHEDULES:
+            known = ", ".join(SCHEDULES)
+            problems.append(f"schedule {self.schedule!r} is not known; there are {known}")
+        elif self.schedule != "oneshot" and self.options.sparsity is None:
+            problems.append(f"schedule {self.schedule} needs a sparsity to rise to; use oneshot")
+        if not 0.0 < self.ramp < 1.0:
+            problems.append(f"ramp is {self.ramp:g}; expected a share above 0 and below 1")
+        if problems:
+            raise OptionError("\n".join(problems))
+
+    def text(self) -> str:
+        """The choices in a line."""
+        return f"{self.schedule} ramp {self.ramp:g} {self.options.text()}"
+
+    def start(self, graph: Graph, data: Data) -> Graph:
+        """The float network that is quantized and trained: pruned already where it is at once."""
+        if self.schedule != "oneshot":
+            prunable(graph, self.options)  # its errors now, not at the first update
+            return graph
+        masks = choose_masks(graph, data, self.options)
+        refit = self.options.reconstructs
+        return reconstruct(graph, masks, data) if refit else apply_masks(graph, masks)
+
+    def attach(self, network: TrainableNetwork, data: Data, total: int) -> OnStep:
+        """What to call before each of `total` steps; sets the masks of a network at once."""
+        if self.schedule == "oneshot":
+            layers = prunable(network.graph, self.options)
+            network.masks = {n.name: torch.from_numpy(weight_of(n) != 0.0).float() for n in layers}
+            return lambda _: None
+        moments = self.moments(total)
+
+        def update(step: Step) -> None:
+            if step.number in moments:
+                options = replace(self.options, sparsity=moments[step.number])
+                masks = choose_masks(network.float_graph(), data, options)
+                network.masks = {name: torch.from_numpy(m).float() for name, m in masks.items()}
+                network.hold_masks()
+
+        return update
+
+    def moments(self, total: int) -> dict[int, float]:
+        """The sparsity from each step on at which it rises, the wanted one at last."""
+        wanted = self.options.sparsity
+        assert wanted is not None
+        last = self._last(total)
+        if self.schedule == "iterative":
+            shares = [1.0 - (1.0 - wanted) ** (k / ROUNDS) for k in range(1, ROUNDS + 1)]
+            return {last * k // (ROUNDS - 1): share for k, share in enumerate(shares)}
+        times = [k / UPDATES for k in range(1, UPDATES + 1)]
+        return {round(last * t): wanted * (1.0 - (1.0 - t) ** 3) for t in times}
+
+    def _last(self, total: int) -> int:
+        return max(math.ceil(self.ramp * total) - 1, 0)
+
+    def counts_from(self, steps_per_epoch: int, epochs: int) -> int:
+        """The first epoch at whose end the network is as sparse as it shall be."""
+        if self.schedule == "oneshot":
+            return 0
+        return self._last(steps_per_epoch * epochs) // steps_per_epoch + 1
+
+
+def data_of(batches: Iterable[Batch], loss: Loss | None) -> Data:
+    """The first batches, of some 256 samples; `loss` is for those with targets."""
+    found: list[Batch] = []
+    count = 0
+    for batch in batches:
+        found.append(batch)
+        count += len(batch[0][0])
+        if count >= SAMPLES:
+            break
+    labelled = bool(found) and found[0][1] is not None
+    return Data(batches=found, loss=loss if labelled else None)
