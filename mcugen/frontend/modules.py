@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from typing import Any
 
 import torch
 from torch import nn
@@ -75,7 +76,7 @@ def first_line(error: BaseException) -> str:
 def _float_copy(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     try:
-        own = copy.deepcopy(module).cpu().eval()
+        own = copy.deepcopy(module, _computed_tensors(module)).cpu().eval()
     except Exception as error:  # whatever the user's own classes raise
         msg = (
             f"the module cannot be copied ({first_line(error)}); pass "
@@ -84,6 +85,16 @@ def _float_copy(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
         raise ModelError(msg) from error
     warnings = other_floats([*own.parameters(), *own.buffers()])
     return own.float() if warnings else own, warnings
+
+
+def _computed_tensors(module: nn.Module) -> dict[int, Any]:
+    """Copies of what hooks compute before a call (masked or normalized weights), for `deepcopy`.
+
+    It refuses tensors that are computed from others; the hooks of the copy make them anew.
+    """
+    held = (value for part in module.modules() for value in vars(part).values())
+    computed = (x for x in held if isinstance(x, torch.Tensor) and not x.is_leaf)
+    return {id(x): x.detach().clone() for x in computed}
 
 
 def _export(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:

@@ -18,6 +18,7 @@ from mcugen.errors import ModelError
 from mcugen.frontend.modules import first_line
 
 _NESTED = ("state_dict", "model_state_dict", "model")
+_ORIGINAL, _MASK = "_orig", "_mask"  # what torch.nn.utils.prune puts behind a name
 _PARALLEL = "module."  # what DataParallel puts before every name
 
 
@@ -52,7 +53,8 @@ def state_dict_of(content: object) -> dict[str, torch.Tensor]:
 def module_with_state(arch: str | None, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """The network of `--arch file.py:Name` with this state.
 
-    Raises ModelError listing every name that is missing, unexpected or of another shape.
+    What torch.nn.utils.prune keeps as a weight and its mask becomes the masked weight. Raises
+    ModelError listing every name that is missing, unexpected or of another shape.
     """
     if arch is None:
         msg = (
@@ -61,7 +63,9 @@ def module_with_state(arch: str | None, state: Mapping[str, torch.Tensor]) -> nn
         )
         raise ModelError(msg)
     module = make_module(arch)
-    problems = _mismatches(module.state_dict(), state)
+    wanted = module.state_dict()
+    state, problems = _with_masks_applied(wanted, state)
+    problems += _mismatches(wanted, state)
     if problems:
         msg = f"the weights do not fit {arch}:\n" + "\n".join(f"  {line}" for line in problems)
         raise ModelError(msg)
@@ -135,6 +139,25 @@ def _without_prefix(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
     if all(name.startswith(_PARALLEL) for name in tensors):
         return {name.removeprefix(_PARALLEL): tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def _with_masks_applied(
+    wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """The state with NAME for NAME_orig and NAME_mask where the module has NAME; and problems."""
+    state, problems = dict(given), []
+    for name in wanted:
+        original, mask = given.get(name + _ORIGINAL), given.get(name + _MASK)
+        if name in given or original is None or mask is None:
+            continue
+        del state[name + _ORIGINAL], state[name + _MASK]
+        state[name] = original
+        if mask.shape != original.shape:
+            shapes = f"expected {list(original.shape)}, got {list(mask.shape)}"
+            problems.append(f"{name}{_MASK}: {shapes}")
+        else:
+            state[name] = original * mask
+    return state, problems
 
 
 def _mismatches(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
