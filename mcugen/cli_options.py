@@ -194,6 +194,9 @@ def prune_options(flag: str) -> Callable[[F], F]:
         click.option("--sparsity", type=float, help="Share of zeros, above 0 and below 1."),
         click.option("--threshold", type=float, help="Instead: the score up to which weights go."),
         click.option(
+            "--macs", type=float, help="With channel: share of all products that is left."
+        ),
+        click.option(
             "--allocation", help=f"How layers share the sparsity: {', '.join(ALLOCATIONS)}."
         ),
         click.option(
@@ -227,7 +230,7 @@ def taken_prune(
     None where no criterion is given and there is no default. Raises OptionError for options that
     then mean nothing.
     """
-    names = ("pattern", "sparsity", "threshold", "allocation", "keep_dense", "reconstruct")
+    names = ("pattern", "sparsity", "threshold", "macs", "allocation", "keep_dense", "reconstruct")
     given = {name: choices.pop(name) for name in names}
     given = {name: x for name, x in given.items() if x not in (None, ())}
     if choices.pop("allow_empty"):

@@ -120,6 +120,25 @@ def _removable(
     candidates: Mapping[str, Mask],
 ) -> dict[str, Mask]:
     """Channels that can go: every channel of their group is a candidate, none is pinned."""
+    spans, roots, stuck = _tied(graph, links)
+    for name, mask in candidates.items():
+        stuck[spans[name]] |= ~mask
+    gone = _leave_one(roots, stuck, list(spans.values()))
+    return {name: gone[span] for name, span in spans.items()}
+
+
+def tied_channels(graph: Graph) -> tuple[dict[str, slice], NDArray[np.int64], Mask]:
+    """Which channels of an integer graph can only go together.
+
+    The place of each tensor's channels, by its name, in two arrays over all channels: int64, alike
+    for those that are tied; and bool, for those that cannot go.
+    """
+    return _tied(graph, {node.name: _links(graph, node) for node in graph.nodes})
+
+
+def _tied(
+    graph: Graph, links: Mapping[str, ChannelLinks | None]
+) -> tuple[dict[str, slice], NDArray[np.int64], Mask]:
     sizes = {node.name: _channels(node) for node in graph.nodes}
     starts = dict(zip(sizes, np.cumsum([0, *sizes.values()])[:-1].tolist(), strict=True))
     total = sum(sizes.values())
@@ -127,14 +146,11 @@ def _removable(
     stuck = np.zeros(total, bool)
     for name in (*graph.inputs, *graph.outputs):
         stuck[starts[name] : starts[name] + sizes[name]] = True
-    for name, mask in candidates.items():
-        stuck[starts[name] : starts[name] + sizes[name]] |= ~mask
     for node in graph.nodes:
         _join(node, links[node.name], sizes, groups, stuck)
     roots = np.array([groups.find(i) for i in range(total)], np.int64)
     spans = {name: slice(start, start + sizes[name]) for name, start in starts.items()}
-    gone = _leave_one(roots, stuck, list(spans.values()))
-    return {name: gone[span] for name, span in spans.items()}
+    return spans, roots, stuck
 
 
 def _leave_one(roots: NDArray[np.int64], stuck: Mask, spans: Sequence[slice]) -> Mask:

@@ -18,7 +18,8 @@ CRITERIA = {
 }
 BLOCKS = {"unstructured": (1, 1), "block1x4": (1, 4), "block2x2": (2, 2)}
 N_M = ("1:4", "2:4", "1:8", "1:16")
-PATTERNS = (*BLOCKS, *N_M)
+CHANNEL = "channel"
+PATTERNS = (*BLOCKS, *N_M, CHANNEL)
 ALLOCATIONS = ("uniform", "global", "erk")
 DENSE = ("first", "depthwise")
 PLACES = ("first", "last", "depthwise", "none")  # what `keep_dense` may name beside layers
@@ -51,6 +52,7 @@ class PruneOptions:
     sparsity: the share of groups of weights that shall be zero, of each pruned layer with the
         uniform allocation, else of all pruned layers together. n:m patterns say it themselves.
     threshold: instead of a sparsity, the score of a group up to which it goes.
+    macs: with the pattern `channel`, the share of all products that may be left.
     keep_dense: layers that are left alone: `first`, `last`, `depthwise`, patterns of layers' names
         or modules; `none` leaves none alone.
     reconstruct: refit the weights that stay to calibration data; None: where the criterion does.
@@ -61,6 +63,7 @@ class PruneOptions:
     pattern: str = "unstructured"
     sparsity: float | None = None
     threshold: float | None = None
+    macs: float | None = None
     allocation: str = "uniform"
     keep_dense: tuple[str, ...] = DENSE
     reconstruct: bool | None = None
@@ -101,7 +104,11 @@ class PruneOptions:
             if self.allocation != "uniform":
                 problems.append(f"pattern {self.pattern} is alike in all layers: no allocation")
             return problems
+        if self.pattern == CHANNEL:
+            return self._channel_problems(given)
         problems = []
+        if self.macs is not None:
+            problems.append(f"macs goes with the pattern {CHANNEL}; others take a sparsity")
         if self.criterion.endswith("deviation") and (
             self.threshold is None or self.pattern != "unstructured"
         ):
@@ -122,6 +129,19 @@ class PruneOptions:
             problems.append("a threshold is the same for all layers: no allocation")
         return problems
 
+    def _channel_problems(self, given: list[float]) -> list[str]:
+        problems = []
+        if given or self.macs is None:
+            problems.append(f"pattern {CHANNEL} needs macs, and neither sparsity nor threshold")
+        if self.macs is not None and not 0.0 < self.macs < 1.0:
+            problems.append(
+                f"macs is {self.macs:g}; expected the share of all products that may be left, "
+                "above 0 and below 1"
+            )
+        if self.allocation != "uniform":
+            problems.append(f"pattern {CHANNEL} compares the channels of all layers: no allocation")
+        return problems
+
     @property
     def form(self) -> str:
         """The form of the criterion."""
@@ -139,6 +159,8 @@ class PruneOptions:
             words.append(f"sparsity {self.sparsity:g} {self.allocation}")
         if self.threshold is not None:
             words.append(f"threshold {self.threshold:g}")
+        if self.macs is not None:
+            words.append(f"macs {self.macs:g}")
         words.append(f"dense {','.join(self.keep_dense)}")
         words += ["reconstructed"] if self.reconstructs else []
         words += ["may be empty"] if self.allow_empty else []

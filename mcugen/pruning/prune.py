@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.ir.graph import Graph
+from mcugen.pruning.channels import channel_masks
 from mcugen.pruning.criteria import Data, score
 from mcugen.pruning.masks import apply_masks, make_masks, prunable
-from mcugen.pruning.options import PruneOptions
+from mcugen.pruning.options import CHANNEL, PruneOptions
 from mcugen.pruning.patterns import Mask
 from mcugen.pruning.reconstruct import Progress, reconstruct
 
@@ -21,6 +22,8 @@ def choose_masks(graph: Graph, data: Data, options: PruneOptions) -> dict[str, M
 
     Raises OptionError where there is nothing to prune, ModelError for layers that would be empty.
     """
+    if options.pattern == CHANNEL:
+        return channel_masks(graph, data, options)
     layers = prunable(graph, options)
     return make_masks(layers, score(graph, layers, data, options), options)
 

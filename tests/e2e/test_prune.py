@@ -185,6 +185,19 @@ def test_what_was_pruned_and_trained_is_what_is_built(
     assert report["verification"]["host"]["mismatches"] == 0
 
 
+def test_channels_stay_away_while_the_others_are_trained(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.mcugen"
+    amount = ("--pattern", "channel", "--macs", 0.5, "--keep-dense", "none")
+    fixed = ("--train", data, "--eval", data, "--epochs", 2, "--out", out, "--quiet")
+    assert mcugen("prune", model, *fixed, *amount).exit_code == 0
+    dense = report_of(build(model, "--calib", data, out=tmp_path / "dense"))
+    small = report_of(build(out, "--calib", data, out=tmp_path / "small"))
+    assert 0.3 * dense["macs"] < small["macs"] <= 0.5 * dense["macs"]
+    assert small["verification"]["host"]["mismatches"] == 0
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> None:
     def options(out: Path, **more: Any) -> FinetuneOptions:
         pruning = PruneTraining(
