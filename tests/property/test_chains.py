@@ -22,7 +22,7 @@ from mcugen.pipeline import CompileOptions, compile_graph
 from mcugen.plan.chains import Chain, ChainLayer, make_chain
 from mcugen.plan.choose import best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, choose_chains
-from mcugen.plan.lifetimes import find_buffers, lower_bound
+from mcugen.plan.lifetimes import find_buffers, lower_bound, tensor_bytes
 from mcugen.plan.planner import Planned, make_plan, plan_chains, split_plan
 from mcugen.simulate.program import program_of
 from mcugen.verify.compare import compare
@@ -96,15 +96,16 @@ def possible_chains(graph: Graph) -> list[Chain]:
     return sorted((c for c in made if c is not None), key=lambda c: -len(c.layers))
 
 
-def check_chain(graph: Graph, chain: Chain, target: Target) -> None:
+def check_chain(graph: Graph, chain: Chain, target: Target) -> Planned:
     def kernel_of(layer: ChainLayer) -> Kernel:
         kernels = layer.op.implementations(layer.input_shapes, layer.shape, target)
         return best_kernel(kernels, target.optimize)
 
     own = {layer.node.name: kernel_of(layer) for layer in chain.layers}
-    check_plan(
-        graph, plan_chains(graph, choose_kernels(graph, target), [Fused(chain=chain, kernels=own)])
-    )
+    fused = [Fused(chain=chain, kernels=own)]
+    planned = plan_chains(graph, choose_kernels(graph, target), fused)
+    check_plan(graph, planned)
+    return planned
 
 
 def check_plan(graph: Graph, planned: Planned, *, row_input: bool = False) -> None:
@@ -153,6 +154,18 @@ def test_rows_of_odd_heights_equal_the_reference(height: int) -> None:
     chain = possible_chains(graph)[0]
     assert len(chain.layers) > len(DEEP)
     check_chain(graph, chain, PORTABLE)
+
+
+@pytest.mark.parametrize("channels", [2, 12])
+def test_the_output_overlaps_rows_of_the_operand_that_were_read(channels: int) -> None:
+    graph = integer_graph([("conv", 3, 1, 1, channels)] * 2, 4, (12, 4))
+    chain = possible_chains(graph)[0]
+    planned = check_chain(graph, chain, PORTABLE)
+    offsets, name = planned.arena.offsets, chain.operand
+    ends = {n: offsets[n] + tensor_bytes(graph.by_name[n]) for n in (name, chain.name)}
+    assert name in graph.inputs
+    assert offsets[chain.name] < ends[name]
+    assert offsets[name] < ends[chain.name]
 
 
 def test_a_plan_for_ram_needs_less_and_at_least_its_bound() -> None:
