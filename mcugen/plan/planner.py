@@ -60,16 +60,18 @@ def make_plan(
     if target.optimize == "ram":
         chained = [_chained(graph, target, layers, stripes=wish) for wish in _STRIPES]
         return min((plain, *chained), key=_ram_score)
-    if target.optimize == "balanced":
-        least = _chained(graph, target, layers)
-        if _pays(least, plain):
-            return least
-    if ram_bytes is None or plain.arena.arena_bytes <= ram_bytes:
+    fits = ram_bytes is None or plain.arena.arena_bytes <= ram_bytes
+    if fits and target.optimize != "balanced":
+        return plain
+    least = _chained(graph, target, layers)
+    if target.optimize == "balanced" and _pays(least, plain):
+        return least
+    if ram_bytes is None or fits:
         return plain
     enough = _chained(graph, target, layers, limit_bytes=ram_bytes)
     if enough.arena.arena_bytes <= ram_bytes:
         return enough
-    return min((plain, enough, _chained(graph, target, layers)), key=_arena_bytes)
+    return min((plain, enough, least), key=_arena_bytes)
 
 
 def plan_best_order(
