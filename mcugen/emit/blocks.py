@@ -68,3 +68,8 @@ def base_lines(blocks: Sequence[Block], text: str) -> tuple[str, ...]:
 def parameters(blocks: Sequence[Block]) -> list[str]:
     """The blocks as parameters of a function of the API."""
     return [f"void *{block.parameter}" for block in blocks]
+
+
+def passed(blocks: Sequence[Block]) -> str:
+    """The blocks as arguments of a call of the API."""
+    return ", ".join(block.parameter for block in blocks)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mcugen.emit import layout
-from mcugen.emit.blocks import Block, parameters
+from mcugen.emit.blocks import Block, parameters, passed
 from mcugen.emit.chains import ChainView
 from mcugen.emit.literals import INDENT
 
@@ -28,24 +28,24 @@ def invoke_entry(
     name: str, blocks: Sequence[Block], tensors: Sequence[tuple[str, str, int]]
 ) -> EntryView:
     """`NAME_invoke(arena)`; `tensors` are (name, copying line, length) of the inputs."""
-    passed = ", ".join(block.parameter for block in blocks)
+    arena = passed(blocks)
     checks = [f"{block.pointer} == NULL" for block in blocks]
     return EntryView(
         header="invoke.h.j2",
         declaration=layout.call(f"int {name}_invoke", parameters(blocks), ";"),
         check=condition(checks),
         result=0,
-        run=(*(copy for _, copy, _ in tensors), f"{INDENT}(void){name}_invoke({passed});"),
+        run=(*(copy for _, copy, _ in tensors), f"{INDENT}(void){name}_invoke({arena});"),
         example=(
-            *(f"fill({name}_{own}({passed}), {length});" for own, _, length in tensors),
-            f"if ({name}_invoke({passed}) == 0) {{",
+            *(f"fill({name}_{own}({arena}), {length});" for own, _, length in tensors),
+            f"if ({name}_invoke({arena}) == 0) {{",
         ),
     )
 
 
 def push_row_entry(name: str, blocks: Sequence[Block], chain: ChainView, source: str) -> EntryView:
     """`NAME_push_row(arena, row, y)`; `source` is what NAME_run calls the input."""
-    passed = ", ".join(block.parameter for block in blocks)
+    arena = passed(blocks)
     all_parameters = [*parameters(blocks), "const int8_t *row", "uint32_t y"]
     checks = [f"{block.pointer} == NULL" for block in blocks]
     row = f"&{source}[y * {chain.row_bytes}u]"
@@ -56,13 +56,13 @@ def push_row_entry(name: str, blocks: Sequence[Block], chain: ChainView, source:
         result=1,
         run=(
             f"{INDENT}for (uint32_t y = 0u; y < {chain.operand_rows}u; y++) {{",
-            layout.call(f"(void){name}_push_row", [passed, row, "y"], ";", 2 * INDENT),
+            layout.call(f"(void){name}_push_row", [arena, row, "y"], ";", 2 * INDENT),
             f"{INDENT}}}",
         ),
         example=(
             f"for (uint32_t y = 0; y < {name.upper()}_ROWS; y++) {{",
             f"{INDENT}camera_line(row);",
-            f"{INDENT}ready = {name}_push_row({passed}, row, y);",
+            f"{INDENT}ready = {name}_push_row({arena}, row, y);",
             "}",
             "if (ready == 1) {",
         ),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import mcugen
 from mcugen.emit import layout, literals
-from mcugen.emit.blocks import Block, base_lines, blocks_of, parameters, place
+from mcugen.emit.blocks import Block, base_lines, blocks_of, parameters, passed, place
 from mcugen.emit.chains import HEADER as CHAINS_HEADER
 from mcugen.emit.chains import ChainText, ChainView
 from mcugen.emit.entry import EntryView, condition, invoke_entry, push_row_entry
@@ -102,7 +102,7 @@ class NetworkView:
     @property
     def passed(self) -> str:
         """The blocks as arguments of a call."""
-        return ", ".join(block.parameter for block in self.blocks)
+        return passed(self.blocks)
 
     @property
     def fed(self) -> ChainView | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall
-from mcugen.ops.dsp import Fields, Quads, clamp_fields, pack_quads, pair_order
+from mcugen.ops.dsp import Fields, Quads, aligned, clamp_fields, pack_quads, pair_order
 from mcugen.ops.narrow_dsp import pack_narrow
 from mcugen.ops.overlap import window_overlap
 from mcugen.ops.weights import bias_classes
@@ -81,7 +81,7 @@ def rows_kernel(quads: Quads, rows: int, in_ch: int, out_ch: int, requantize: Re
 
 def _windows_kernel(op: ConvS8, quads: Quads, image: Image, output: Image) -> Kernel:
     """Windows of any size, stride, padding and dilation."""
-    row_len = _aligned(op.window.kernel[1] * image[2])
+    row_len = aligned(op.window.kernel[1] * image[2])
     rows, cols = (op.window.along(axis, image[axis]) for axis in (0, 1))
     (first_y, last_y), (first_x, last_x) = _whole(rows), _whole(cols)
     if cols.dilation > 1:
@@ -141,10 +141,6 @@ def packed_table(quads: Quads) -> ConstTable:
 
 def _columns_bytes(quads: Quads) -> int:
     return GROUP * 4 * quads.pairs
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 4) * 4
 
 
 def _whole(axis: AxisWindows) -> tuple[int, int]:

@@ -148,3 +148,8 @@ def high_word_scale(
     high = (bound * factor >> 1) + 1 + rounding
     fits = (drop >= 0) & (drop < 31) & (bound * factor <= INT32_MAX) & (high <= INT32_MAX)
     return (multiplier, drop) if bool(np.all(fits)) else None
+
+
+def aligned(size: int) -> int:
+    """Bytes up to the next word."""
+    return -(-size // 4) * 4

@@ -39,8 +39,10 @@ from mcugen.ops.base import (
     WeightArrays,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, dense
+from mcugen.ops.conv import ConvS8
 from mcugen.ops.scalar import ScalarCosts, is_scalar
 from mcugen.ops.weights import integer_layer, requantize_tables
+from mcugen.ops.window import Window
 
 if TYPE_CHECKING:
     import torch
@@ -162,6 +164,19 @@ class LinearS8(IntOp):
     def bits_per_weight(self) -> int:
         """8, 4 or 2."""
         return self.weight_bits
+
+    @property
+    def as_conv(self) -> ConvS8:
+        """The same layer over several rows: the 1x1 convolution whose pixels they are."""
+        return ConvS8(
+            weight=self.weight[:, None, None],
+            bias=self.bias,
+            requantize=self.requantize,
+            window=Window(kernel=(1, 1)),
+            groups=1,
+            pad_value=0,
+            weight_bits=self.weight_bits,
+        )
 
     @property
     def zero_share(self) -> float:

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
-from mcugen.ops.conv import ConvS8
 from mcugen.ops.conv_pair import conv_pair_kernels
 from mcugen.ops.scalar import ScalarCosts, accumulator_bound, scalar_requantize_tables
-from mcugen.ops.window import Window
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8
@@ -33,16 +31,7 @@ def linear_kernels(
     if rows == 1:
         return _quad_kernels(op, target) if op.weight_bits == 8 else _narrow_kernels(op, target)
     out_ch, in_ch = op.weight.shape
-    conv = ConvS8(
-        weight=op.weight[:, None, None],
-        bias=op.bias,
-        requantize=op.requantize,
-        window=Window(kernel=(1, 1)),
-        groups=1,
-        pad_value=0,
-        weight_bits=op.weight_bits,
-    )
-    return conv_pair_kernels(conv, ((rows, in_ch),), (rows, out_ch), target)
+    return conv_pair_kernels(op.as_conv, ((rows, in_ch),), (rows, out_ch), target)
 
 
 def _quad_kernels(op: LinearS8, target: Target) -> tuple[Kernel, ...]:

@@ -14,7 +14,7 @@ from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops import mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
-from mcugen.ops.dsp import MIXED, accumulator_bound, clamp_fields, high_word_scale
+from mcugen.ops.dsp import MIXED, accumulator_bound, aligned, clamp_fields, high_word_scale
 from mcugen.ops.sparse import (
     STRIP,
     Columns,
@@ -120,7 +120,7 @@ def _kernel(form: Form, op: ConvS8, image: Image, output: Image) -> Kernel | Non
             *clamp_fields(op.requantize),
         ),
         tables=_tables(form, columns, entries, scale),
-        scratch_bytes=4 * words + _aligned(image[2]) + aside,
+        scratch_bytes=4 * words + aligned(image[2]) + aside,
     )
     rows, cols = (window.along(axis, image[axis]) for axis in (0, 1))
     laid = window.kernel[0] * columns.span * form.planes
@@ -135,10 +135,6 @@ def _units(form: Form, in_ch: int) -> int:
     """Words that hold all channels of a pixel; pairs are laid out two at a time."""
     most = 1 if form.unit == 1 else 4
     return -(-in_ch // most) * most // form.unit
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 4) * 4
 
 
 def _tables(

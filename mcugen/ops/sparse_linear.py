@@ -11,10 +11,8 @@ import numpy as np
 from mcugen.ir.graph import Shape
 from mcugen.ops import sparse_pair
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
-from mcugen.ops.conv import ConvS8
 from mcugen.ops.scalar import accumulator_bound, scalar_requantize_tables
 from mcugen.ops.sparse import encode
-from mcugen.ops.window import Window
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8
@@ -25,15 +23,7 @@ def linear_kernels(op: LinearS8, output: Shape, target: Target) -> list[Kernel]:
     rows = math.prod(output[:-1])
     out_ch, in_ch = op.weight.shape
     if rows > 1:
-        conv = ConvS8(
-            weight=op.weight[:, None, None],
-            bias=op.bias,
-            requantize=op.requantize,
-            window=Window(kernel=(1, 1)),
-            groups=1,
-            pad_value=0,
-        )
-        return sparse_pair.conv_kernels(conv, ((rows, in_ch),), (rows, out_ch), target)
+        return sparse_pair.conv_kernels(op.as_conv, ((rows, in_ch),), (rows, out_ch), target)
     bound = accumulator_bound(op.weight, op.bias)
     requantize = scalar_requantize_tables(op.requantize, bound, multiple=1)
     entries = encode(op.weight[..., None].astype(np.uint8), np.arange(in_ch))

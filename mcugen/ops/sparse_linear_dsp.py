@@ -13,10 +13,8 @@ from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops import sparse_dsp
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
-from mcugen.ops.conv import ConvS8
 from mcugen.ops.dsp import clamp_fields
 from mcugen.ops.sparse import walk
-from mcugen.ops.window import Window
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8
@@ -31,15 +29,7 @@ def linear_kernels(op: LinearS8, output: Shape, target: Target) -> list[Kernel]:
     rows = math.prod(output[:-1])
     out_ch, in_ch = op.weight.shape
     if rows > 1:
-        conv = ConvS8(
-            weight=op.weight[:, None, None],
-            bias=op.bias,
-            requantize=op.requantize,
-            window=Window(kernel=(1, 1)),
-            groups=1,
-            pad_value=0,
-        )
-        return sparse_dsp.conv_kernels(conv, ((rows, in_ch),), (rows, out_ch), target)
+        return sparse_dsp.conv_kernels(op.as_conv, ((rows, in_ch),), (rows, out_ch), target)
     scale = sparse_dsp.scale_words(op.weight, op.bias, op.requantize, factor=1)
     entries, counts = _groups(op.weight)
     if scale is None or counts.max(initial=0) > MAX_GROUPS:
