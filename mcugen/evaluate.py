@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -124,7 +124,7 @@ def sqnr_db(signal: NDArray[np.float32], approximation: NDArray[np.floating]) ->
 def accuracy(
     float_graph: Graph,
     integer_graph: Graph,
-    run_int8: Callable[[Batch], Sequence[NDArray[np.int8]]],
+    run_int8: Callable[[Batch], Sequence[NDArray[np.integer[Any]]]],
     stored: Inputs,
     labels: NDArray[np.generic],
     pruned_graph: Graph | None = None,

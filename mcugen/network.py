@@ -47,8 +47,9 @@ class CompiledNetwork:
     """`network(x)` runs the generated C; one array in and out for each input and output.
 
     Float arrays are in the model's own shape and layout, [N, *shape] or one sample [*shape], and
-    give float results in the same way. int8 arrays are in the layout of the C API, as the header
-    tells it, and give int8 results. Usable as a context manager; closing removes the library.
+    give float results in the same way. Arrays of the C API's own type, int8 or int16, are in its
+    layout, as the header tells it, and give integers as well. Usable as a context manager; closing
+    removes the library.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -88,7 +89,7 @@ class CompiledNetwork:
     def __call__(
         self, *inputs: NDArray[np.generic]
     ) -> NDArray[np.generic] | tuple[NDArray[np.generic], ...]:
-        """Run on float or int8 arrays; a tuple where the network has several outputs.
+        """Run on float arrays or the C API's own; a tuple where the network has several outputs.
 
         Raises CalibrationError where number, shape or dtype of the arrays do not fit.
         """
@@ -96,7 +97,9 @@ class CompiledNetwork:
             msg = f"the network takes {len(self.graph.inputs)} inputs, got {len(inputs)}"
             raise CalibrationError(msg)
         arrays = [np.asarray(x) for x in inputs]
-        quantized = all(x.dtype == np.int8 for x in arrays)
+        nodes = [self.graph.by_name[name] for name in self.graph.inputs]
+        kinds = [node.quantized.dtype for node in nodes]
+        quantized = all(x.dtype == kind for x, kind in zip(arrays, kinds, strict=True))
         batches = [self._batch(k, x, quantized) for k, x in enumerate(arrays)]
         if len({(len(x), single) for x, single in batches}) != 1:
             msg = "the inputs hold different numbers of samples"
@@ -107,18 +110,22 @@ class CompiledNetwork:
 
     def _batch(
         self, k: int, x: NDArray[np.generic], quantized: bool
-    ) -> tuple[NDArray[np.int8], bool]:
-        """Input k as int8 [N, *stored shape], and whether it was a single sample."""
+    ) -> tuple[NDArray[np.signedinteger[Any]], bool]:
+        """Input k as integers [N, *stored shape], and whether it was a single sample."""
         node = self.graph.by_name[self.graph.inputs[k]]
         shape = node.shape if quantized else self.input_shapes[k]
         single = x.shape == shape
         if not single and x.shape[1:] != shape:
-            kind = "int8, as in the header," if quantized else "the model's own, float,"
+            kind = (
+                f"{node.quantized.dtype}, as in the header,"
+                if quantized
+                else "the model's own, float,"
+            )
             msg = f"input {k} has shape {list(x.shape)}; expected {kind} [N, {_listed(shape)}]"
             raise CalibrationError(msg)
         batch = x[None] if single else x
         if quantized:
-            return batch.astype(np.int8), single
+            return batch.astype(node.quantized.dtype), single
         if x.dtype.kind not in "fiub" or not np.all(np.isfinite(batch)):
             msg = f"input {k} must hold finite real numbers, got dtype {x.dtype}"
             raise CalibrationError(msg)
@@ -128,14 +135,13 @@ class CompiledNetwork:
         """Real samples [N, *shape] in the model's own layout as the C API takes them."""
         return tuple(self._quantized(k, x) for k, x in enumerate(samples))
 
-    def _quantized(self, k: int, batch: NDArray[np.generic]) -> NDArray[np.int8]:
+    def _quantized(self, k: int, batch: NDArray[np.generic]) -> NDArray[np.signedinteger[Any]]:
         node = self.graph.by_name[self.graph.inputs[k]]
-        assert node.qparams is not None
         axes = (axis + 1 for axis in self.graph.input_layouts[k])
-        return quantize_input(batch.transpose(0, *axes).astype(np.float32), node.qparams)
+        return quantize_input(batch.transpose(0, *axes).astype(np.float32), node.quantized)
 
     def _result(
-        self, k: int, y: NDArray[np.int8], quantized: bool, single: bool
+        self, k: int, y: NDArray[np.signedinteger[Any]], quantized: bool, single: bool
     ) -> NDArray[np.generic]:
         node = self.graph.by_name[self.graph.outputs[k]]
         stored = y.reshape(len(y), *node.shape)
@@ -144,11 +150,10 @@ class CompiledNetwork:
 
 
 def _dequantized(
-    node: Node, stored: NDArray[np.int8], layout: Sequence[int]
+    node: Node, stored: NDArray[np.signedinteger[Any]], layout: Sequence[int]
 ) -> NDArray[np.float32]:
-    assert node.qparams is not None
-    steps = stored.astype(np.float64) - node.qparams.zero_point
-    real = (steps * node.qparams.scale).astype(np.float32)
+    steps = stored.astype(np.float64) - node.quantized.zero_point
+    real = (steps * node.quantized.scale).astype(np.float32)
     return real.transpose(0, *(layout.index(axis) + 1 for axis in range(len(layout))))
 
 

@@ -169,14 +169,14 @@ def _measured(
     seconds: float,
 ) -> Choice:
     integer = to_integer(graph, made, "single")
-    outputs: list[Sequence[NDArray[np.int8]]] = []
+    outputs: list[Sequence[NDArray[np.integer[Any]]]] = []
 
-    def run_int8(inputs: Batch) -> Sequence[NDArray[np.int8]]:
+    def run_int8(inputs: Batch) -> Sequence[NDArray[np.integer[Any]]]:
         parts = [
             run(integer, [x[start : start + BATCH] for x in inputs])
             for start in range(0, len(inputs[0]), BATCH)
         ]
-        outputs.append([np.concatenate(ys).astype(np.int8) for ys in zip(*parts, strict=True)])
+        outputs.append([np.concatenate(ys) for ys in zip(*parts, strict=True)])
         return outputs[-1]
 
     result = None

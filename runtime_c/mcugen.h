@@ -11,6 +11,9 @@
 
 #define MCUGEN_RUNTIME_ABI 1
 
+/* A place in the arena, aligned to 4, as that of int16 values. */
+#define MCUGEN_S16(place) ((int16_t *)(void *)(place))
+
 /* For functions that must stay one function, where the compiler can be told. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define MCUGEN_NOINLINE __attribute__((noinline, noclone))

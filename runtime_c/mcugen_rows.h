@@ -60,6 +60,17 @@ static inline void mcugen_rows_fill(int8_t *target, int8_t value, uint32_t bytes
     }
 }
 
+/** Fill `bytes` with one value of int16. */
+static inline void mcugen_rows_fill_s16(int8_t *target, int16_t value, uint32_t bytes)
+{
+    int16_t *to = MCUGEN_S16(target);
+
+    for (uint32_t left = bytes / 2u; left > 0u; left--) {
+        *to = value;
+        to = &to[1];
+    }
+}
+
 /** Move the `bytes` that lie `step` behind a buffer's start to its start. */
 static inline void mcugen_rows_move(int8_t *rows, uint32_t step, uint32_t bytes)
 {

@@ -62,7 +62,11 @@ def write_tiny(folder: Path, *changes: tuple[str, str]) -> Program:
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return Program(
-        folder=folder, name="tiny", input_lens=(LEN, LEN), output_lens=(LEN,), layer_lens=(LEN, LEN)
+        folder=folder,
+        name="tiny",
+        input_bytes=(LEN, LEN),
+        output_bytes=(LEN,),
+        layer_bytes=(LEN, LEN),
     )
 
 

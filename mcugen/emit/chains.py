@@ -32,7 +32,8 @@ class ChainView:
     calls: tuple[str, ...]  # all steps, or those that row `y` of the operand makes possible
     is_fed: bool  # the operand comes row by row: row `y` at `row`
     operand_rows: int
-    row_bytes: int
+    row_len: int  # integers of the operand's
+    row_type: str  # "int8_t"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,6 +60,7 @@ class ChainText:
         first, last = chain.layers[0].node.name, chain.name
         take, step = tuple(self._take()) if self.source else (), tuple(self._step())
         blocks = ", ".join(self._used(step))
+        rows = chain.buffers[chain.operand]
         return ChainView(
             comment=layout.comment(
                 f"Layers {self.numbers[first]} to {self.numbers[last]} together: rows of "
@@ -71,7 +73,8 @@ class ChainText:
             calls=tuple(self._run(take, blocks) if self.source else self._push(blocks)),
             is_fed=not self.source,
             operand_rows=self.operand_rows,
-            row_bytes=chain.buffers[chain.operand].row_bytes,
+            row_len=rows.row_bytes // rows.element_bytes,
+            row_type=f"int{8 * rows.element_bytes}_t",
         )
 
     def _place(self, tensor: str, offset: int = 0) -> str:
@@ -125,9 +128,10 @@ class ChainText:
         tensor = self.chain.operand
         rows = self.chain.buffers[tensor]
         place, count, size = self._place(tensor, rows.kept_bytes), rows.step_rows, rows.row_bytes
+        row = "row" if rows.element_bytes == 1 else "(const int8_t *)row"
         if count == 1:
             yield from self._move(tensor)
-            yield layout.call("mcugen_rows_copy", [place, "row", f"{size}u"], ";", INDENT)
+            yield layout.call("mcugen_rows_copy", [place, row, f"{size}u"], ";", INDENT)
             yield f"{INDENT}{self.name}_step({blocks}, y);"
         else:
             if rows.kept_bytes:
@@ -135,7 +139,7 @@ class ChainText:
                 yield from self._move(tensor, INNER)
                 yield f"{INDENT}}}"
             target = _moving(place, f"(y % {count}u)", size)
-            yield layout.call("mcugen_rows_copy", [target, "row", f"{size}u"], ";", INDENT)
+            yield layout.call("mcugen_rows_copy", [target, row, f"{size}u"], ";", INDENT)
             yield f"{INDENT}if ((y % {count}u) == {count - 1}u) {{"
             yield f"{INNER}{self.name}_step({blocks}, y / {count}u);"
             yield f"{INDENT}}}"
@@ -240,4 +244,5 @@ def _since(rows: RowBuffer) -> str:
 
 def _fill(place: str, rows: RowBuffer, size: int, indent: str) -> str:
     arguments = [place, integer(rows.pad_value), f"{size}u"]
-    return layout.call("mcugen_rows_fill", arguments, ";", indent)
+    function = "mcugen_rows_fill" if rows.element_bytes == 1 else "mcugen_rows_fill_s16"
+    return layout.call(function, arguments, ";", indent)

@@ -46,9 +46,9 @@ def invoke_entry(
 def push_row_entry(name: str, blocks: Sequence[Block], chain: ChainView, source: str) -> EntryView:
     """`NAME_push_row(arena, row, y)`; `source` is what NAME_run calls the input."""
     arena = passed(blocks)
-    all_parameters = [*parameters(blocks), "const int8_t *row", "uint32_t y"]
+    all_parameters = [*parameters(blocks), f"const {chain.row_type} *row", "uint32_t y"]
     checks = [f"{block.pointer} == NULL" for block in blocks]
-    row = f"&{source}[y * {chain.row_bytes}u]"
+    row = f"&{source}[y * {chain.row_len}u]"
     return EntryView(
         header="push_row.h.j2",
         declaration=layout.call(f"int {name}_push_row", all_parameters, ";"),

@@ -58,12 +58,13 @@ class TensorView:
     title: str  # "Input", or "Input 0" where there are several
     name: str  # "input" or "input0"
     macro: str  # "INPUT" or "INPUT0"
+    kind: str  # "int8" or "int16"
     length: int
     scale: str
     zero_point: str
     real_range: str  # "-1.5 to 2.25"
     layout: str  # "[28, 28, 1], height, width, channel (NHWC)"
-    pointer: str  # "&base[784]"
+    pointer: str  # "&base[784]", cast to its type
     declaration: str  # of the function that returns it
     bases: tuple[str, ...]  # how that function begins
     copy: str  # the line of the run function that copies it in or out
@@ -76,6 +77,7 @@ class NetworkView:
     name: str
     upper: str
     private: str  # what the names of static functions and constants begin with
+    kinds: str  # "int8", "int16" or "int8 and int16": of all tensors
     tool_version: str
     digest: str
     runtime_abi: int
@@ -113,6 +115,17 @@ class NetworkView:
     def tensors(self) -> tuple[TensorView, ...]:
         """Inputs, then outputs."""
         return (*self.inputs, *self.outputs)
+
+    @property
+    def api_kinds(self) -> str:
+        """The integers of inputs and outputs: "int8", say."""
+        return _kinds_text(tensor.kind for tensor in self.tensors)
+
+    @property
+    def limits(self) -> str:
+        """What quantized inputs are cut to."""
+        limits = {"int8": "[-128, 127]", "int16": "[-32768, 32767]"}
+        return limits.get(self.api_kinds, "what the type holds")
 
 
 RUNTIME_ABI = 1
@@ -162,7 +175,7 @@ def network_view(
         if in_flash(node) or node.name in plan.offsets
     }
     params: list[ParamsView] = []
-    calls = _Calls(plan, {k.node.name: k for k in layers})
+    calls = _Calls(plan, graph, {k.node.name: k for k in layers})
     for layer in layers:
         calls.params[layer.node.name] = _params(layer, names, tables, params)
     numbers = {layer.node.name: k for k, layer in enumerate(layers)}
@@ -201,6 +214,7 @@ def network_view(
         name=graph.name,
         upper=graph.name.upper(),
         private=private,
+        kinds=_kinds_text(node.quantized.dtype.name for node in graph.nodes),
         tool_version=mcugen.__version__,
         digest=digest_of(graph, layers, options),
         runtime_abi=RUNTIME_ABI,
@@ -282,8 +296,8 @@ class _Tables:
         )
 
 
-def _flash_values(node: Node) -> NDArray[np.int8]:
-    values = np.asarray(node.op.flash_values, np.int8)  # type: ignore[union-attr]
+def _flash_values(node: Node) -> NDArray[np.generic]:
+    values = np.asarray(node.op.flash_values, node.quantized.dtype)  # type: ignore[union-attr]
     return values.reshape(node.shape)
 
 
@@ -337,22 +351,35 @@ def _headers(layers: Sequence[LayerKernel], chains: Sequence[Chain]) -> set[str]
 class _Calls:
     """The kernel calls of each layer, given pointers to its operands and its output."""
 
-    def __init__(self, plan: Plan, layers: Mapping[str, LayerKernel]) -> None:
-        self.plan, self.layers = plan, layers
+    def __init__(self, plan: Plan, graph: Graph, layers: Mapping[str, LayerKernel]) -> None:
+        self.plan, self.graph, self.layers = plan, graph, layers
         self.params: dict[str, tuple[str, ...]] = {}  # names of the parameter structs
 
     def __call__(
         self, name: str, operands: Sequence[str], target: str, indent: str = literals.INDENT
     ) -> list[str]:
         layer, calls = self.layers[name], []
+        nodes = (self.graph.by_name[operand] for operand in layer.node.inputs)
+        typed = [_typed(x, node) for x, node in zip(operands, nodes, strict=True)]
+        output = _typed(target, layer.node)
         for params, call in zip(self.params[name], layer.calls, strict=True):
             scratch = []
             if call.scratch_bytes:
                 scratch = [place(self.plan, name + SCRATCH)]
-            own = [operands[position] for position in call.operands]
-            arguments = [f"&{params}", *own, target, *scratch]
+            own = [typed[position] for position in call.operands]
+            arguments = [f"&{params}", *own, output, *scratch]
             calls.append(layout.call(call.function, arguments, ";", indent))
         return calls
+
+
+def _typed(pointer: str, node: Node) -> str:
+    """A pointer to bytes of the arena as one to the tensor's integers."""
+    in_arena = pointer.startswith("&")
+    return f"MCUGEN_S16({pointer})" if in_arena and node.quantized.bits == 16 else pointer
+
+
+def _kinds_text(kinds: Iterable[str]) -> str:
+    return " and ".join(sorted(set(kinds), key=lambda kind: int(kind[3:])))
 
 
 def _layer(
@@ -382,7 +409,7 @@ def _chain_layer(
 
 
 def _trace(node: Node, numbers: Mapping[str, int], pointers: Mapping[str, str]) -> str:
-    traced = [f"{numbers[node.name]}u", pointers[node.name], f"{int(np.prod(node.shape))}u"]
+    traced = [f"{numbers[node.name]}u", pointers[node.name], f"{node.size_bytes}u"]
     return layout.call("MCUGEN_TRACE_LAYER", traced, ";", literals.INDENT)
 
 
@@ -404,29 +431,33 @@ def _tensors(
     views = []
     for k, (name, axes) in enumerate(zip(names, layouts, strict=True)):
         node = graph.by_name[name]
-        q = node.qparams
-        assert q is not None
+        q, kind = node.quantized, node.quantized.dtype.name
         numbered = len(names) > 1
         own = f"{role}{k}" if numbered else role
         length = int(np.prod(node.shape))
         low, high = ((end - q.zero_point) * q.scale for end in (q.low, q.high))
         pointer = pointers.get(name, "")  # an input that comes in rows has none
-        sides = [pointer, own] if role == "input" else [own, pointer]
+        bytes_of = own if q.bits == 8 else f"({'const ' * (role == 'input')}int8_t *){own}"
+        sides = [pointer, bytes_of] if role == "input" else [bytes_of, pointer]
         views.append(
             TensorView(
                 title=f"{role.title()} {k}" if numbered else role.title(),
                 name=own,
                 macro=own.upper(),
+                kind=kind,
                 length=length,
                 scale=literals.real(q.scale),
                 zero_point=literals.integer(q.zero_point),
                 real_range=f"{low:.4g} to {high:.4g}",
                 layout=_layout_text(node.shape, axes),
-                pointer=pointer,
-                declaration=layout.call(f"int8_t *{graph.name}_{own}", parameters(blocks), ";"),
+                pointer=_typed(pointer, node),
+                declaration=layout.call(f"{kind}_t *{graph.name}_{own}", parameters(blocks), ";"),
                 bases=base_lines(blocks, pointer),
                 copy=layout.call(
-                    f"{private_prefix(graph)}_copy", [*sides, f"{length}u"], ";", literals.INDENT
+                    f"{private_prefix(graph)}_copy",
+                    [*sides, f"{node.size_bytes}u"],
+                    ";",
+                    literals.INDENT,
                 ),
             )
         )
@@ -444,6 +475,6 @@ def _layout_text(shape: Sequence[int], axes: Sequence[int]) -> str:
 def _run_arguments(
     inputs: Sequence[TensorView], outputs: Sequence[TensorView], blocks: Sequence[Block]
 ) -> list[str]:
-    read = [f"const int8_t *{tensor.name}" for tensor in inputs]
-    written = [f"int8_t *{tensor.name}" for tensor in outputs]
+    read = [f"const {tensor.kind}_t *{tensor.name}" for tensor in inputs]
+    written = [f"{tensor.kind}_t *{tensor.name}" for tensor in outputs]
     return [*read, *written, *parameters(blocks)]

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from mcugen.ops.base import AnyOp
@@ -42,6 +45,21 @@ class QParams:
     low: int = -128
     high: int = 127
 
+    @property
+    def bits(self) -> int:
+        """8 or 16, whichever holds every q."""
+        return 8 if self.low >= -128 and self.high <= 127 else 16
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The integers as numpy holds them, int8 or int16."""
+        return np.dtype(f"int{self.bits}")
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The lowest and the highest integer of that type."""
+        return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
@@ -57,6 +75,22 @@ class Node:
     shape: Shape
     origin: Origin = field(default_factory=Origin)
     qparams: QParams | None = None
+
+    @property
+    def quantized(self) -> QParams:
+        """`qparams` of a node of an integer graph."""
+        assert self.qparams is not None
+        return self.qparams
+
+    @property
+    def element_bytes(self) -> int:
+        """Bytes of one integer of the tensor, 1 or 2."""
+        return self.quantized.bits // 8
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the whole tensor, in an integer graph."""
+        return math.prod(self.shape) * self.element_bytes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,9 @@ IntObserver = Callable[[Node, IntArray], None]
 
 
 def run(
-    graph: Graph, inputs: Sequence[NDArray[np.int8]], observe: IntObserver | None = None
+    graph: Graph, inputs: Sequence[NDArray[np.integer[Any]]], observe: IntObserver | None = None
 ) -> tuple[IntArray, ...]:
-    """Run an integer graph on int8 arrays [N, *shape]; returns int64 arrays in int8 range.
+    """Run an integer graph on arrays [N, *shape] of its inputs' integers; returns int64 arrays.
 
     `observe` sees every tensor. Raises InternalError where an operator leaves its range.
     """
@@ -46,7 +47,9 @@ def _step(node: Node, values: dict[str, IntArray]) -> IntArray:
     if result.shape[1:] != node.shape:
         msg = f"{node.name}: reference has shape {result.shape[1:]}, expected {node.shape}"
         raise InternalError(msg)
-    if result.size and (result.min() < -128 or result.max() > 127):
-        msg = f"{node.name}: reference leaves int8: [{result.min()}, {result.max()}]"
+    low, high = node.quantized.limits
+    if result.size and (result.min() < low or result.max() > high):
+        kind = node.quantized.dtype.name
+        msg = f"{node.name}: reference leaves {kind}: [{result.min()}, {result.max()}]"
         raise InternalError(msg)
     return result

@@ -10,7 +10,7 @@ from mcugen.errors import BudgetError
 from mcugen.ir.graph import Graph
 from mcugen.plan.arena import Plan
 from mcugen.plan.choose import LayerKernel
-from mcugen.plan.lifetimes import in_flash, tensor_bytes
+from mcugen.plan.lifetimes import in_flash
 
 
 def check_budget(
@@ -25,7 +25,7 @@ def check_budget(
     if plan.arena_bytes > available:
         node = graph.by_name[plan.peak]
         live = ", ".join(
-            f"{name} {tensor_bytes(graph.by_name[name])}"
+            f"{name} {graph.by_name[name].size_bytes}"
             for name in dict.fromkeys((*node.inputs, node.name))
             if not in_flash(graph.by_name[name])
         )

@@ -25,7 +25,7 @@ class RowBuffer:
 
     `rows` are held, of `row_bytes` each; `step_rows` come in each step, in the steps from `start`
     on, `runs` times. `excess_rows` of the last ones lie below the tensor and become padding, as
-    do those that come later; `pad_value` is what padding holds.
+    do those that come later; `pad_value` is what padding holds, an integer of `element_bytes`.
     """
 
     rows: int
@@ -35,6 +35,7 @@ class RowBuffer:
     runs: int
     excess_rows: int
     pad_value: int
+    element_bytes: int = 1
 
     @property
     def size_bytes(self) -> int:
@@ -216,6 +217,7 @@ def _buffers(
         if len(pads) > 1 or len({reader.taken for reader in readers}) > 1:
             return None
         height, width, channels = graph.by_name[name].shape
+        element_bytes = graph.by_name[name].element_bytes
         start = stripes[name].start if name in stripes else 0
         count = readers[0].taken
         runs = -(-max(reader.needed(height) for reader in readers) // count)
@@ -223,12 +225,13 @@ def _buffers(
             return None  # rows that nobody reads would not be made, nor verified
         found[name] = RowBuffer(
             rows=max((r.start - start + 1) * count + r.of.pad for r in readers),
-            row_bytes=width * channels,
+            row_bytes=width * channels * element_bytes,
             step_rows=count,
             start=start,
             runs=runs,
             excess_rows=max(0, runs * count - height),
             pad_value=next(iter(pads), None) or 0,
+            element_bytes=element_bytes,
         )
     return found
 
@@ -237,7 +240,7 @@ def _output(node: Node, stripe: _Stripe) -> RowBuffer:
     height, width, channels = node.shape
     return RowBuffer(
         rows=height,
-        row_bytes=width * channels,
+        row_bytes=width * channels * node.element_bytes,
         step_rows=1,
         start=stripe.start,
         runs=height,

@@ -7,8 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import IntOp, Kernel
 
@@ -63,11 +61,6 @@ class Buffers:
     distances: Mapping[tuple[str, str], int]
 
 
-def tensor_bytes(node: Node) -> int:
-    """Size of a node's int8 tensor."""
-    return int(np.prod(node.shape))
-
-
 def in_flash(node: Node) -> bool:
     """The tensor is a constant that is read where it lies."""
     return getattr(node.op, "flash_values", None) is not None
@@ -111,7 +104,7 @@ def _tensors(
 ) -> dict[str, Buffer]:
     sizes: dict[str, int] = {}
     for name, buffer in home.items():
-        sizes[buffer] = max(sizes.get(buffer, 0), tensor_bytes(graph.by_name[name]))
+        sizes[buffer] = max(sizes.get(buffer, 0), graph.by_name[name].size_bytes)
     return {
         name: Buffer(
             name=name,

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import IntOp, Kernel
-from mcugen.plan.lifetimes import find_homes, in_flash, shared_bytes, tensor_bytes
+from mcugen.plan.lifetimes import find_homes, in_flash, shared_bytes
 
 MAX_SETS = 500  # of nodes that have run, all of one size
 
@@ -57,7 +57,7 @@ class _Branches:
         """Bytes of each buffer."""
         found: dict[str, int] = {}
         for name, home in self.homes.items():
-            found[home] = max(found.get(home, 0), tensor_bytes(self.graph.by_name[name]))
+            found[home] = max(found.get(home, 0), self.graph.by_name[name].size_bytes)
         return found
 
     @cached_property

@@ -13,7 +13,7 @@ from mcugen.plan.arena import Plan, offsets_of, plan_arena
 from mcugen.plan.chains import Chain, ChainLayer
 from mcugen.plan.choose import GOALS, LayerKernel, best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, KernelOf, chain_cycles, choose_chains
-from mcugen.plan.lifetimes import find_buffers, tensor_bytes
+from mcugen.plan.lifetimes import find_buffers
 from mcugen.plan.order import lower_order
 from mcugen.plan.regions import count_accesses, split_arena
 
@@ -160,7 +160,7 @@ def _row_fed(graph: Graph, target: Target, layers: tuple[LayerKernel, ...]) -> P
 
 def _kernel_of(graph: Graph, target: Target, optimize: Optimize) -> KernelOf:
     """Chooses the kernel of a stripe, which is one layer among others, by what is wished for."""
-    largest = max(tensor_bytes(node) for node in graph.nodes)
+    largest = max(node.size_bytes for node in graph.nodes)
 
     def kernel_of(layer: ChainLayer) -> Kernel:
         kernels = layer.op.implementations(layer.input_shapes, layer.shape, target)

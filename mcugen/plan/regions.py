@@ -16,7 +16,7 @@ from mcugen.ops.base import IntOp, Kernel
 from mcugen.plan.arena import Placement, conflict, extent, prove, search
 from mcugen.plan.chains import Chain
 from mcugen.plan.exact import Program, solve
-from mcugen.plan.lifetimes import ALIGNMENT, ROWS, SCRATCH, Buffers, align, tensor_bytes
+from mcugen.plan.lifetimes import ALIGNMENT, ROWS, SCRATCH, Buffers, align
 
 MACS_PER_BYTE = 4  # of what is read from scratch: a value is taken for four channels at once
 SUBSET_STEPS = 20  # exchanges with which it is seen whether one more buffer fits
@@ -127,9 +127,9 @@ def count_accesses(
     homes = buffers.home
     for name in (*graph.inputs, *graph.outputs):  # by the application
         if name in homes:
-            counts[homes[name]] += tensor_bytes(graph.by_name[name])
+            counts[homes[name]] += graph.by_name[name].size_bytes
     for chain in chains:  # its rows are copied from the operand
-        size = tensor_bytes(graph.by_name[chain.operand])
+        size = graph.by_name[chain.operand].size_bytes
         if chain.operand in homes:
             counts[homes[chain.operand]] += size
         counts[chain.name + ROWS] += size
@@ -148,9 +148,11 @@ def _accesses(graph: Graph, node: Node, kernel: Kernel) -> Iterator[tuple[str, f
     """Tensors and scratch of one layer, and the bytes that it reads or writes of each."""
     assert isinstance(node.op, IntOp)
     shapes = graph.input_shapes(node)
-    reads = node.op.reads(shapes, node.shape)
-    yield from zip(node.inputs, map(float, reads), strict=True)
-    yield node.name, float(tensor_bytes(node))
+    values = node.op.reads(shapes, node.shape)
+    widths = (graph.by_name[name].element_bytes for name in node.inputs)
+    reads = [float(count * width) for count, width in zip(values, widths, strict=True)]
+    yield from zip(node.inputs, reads, strict=True)
+    yield node.name, float(node.size_bytes)
     if kernel.scratch_bytes:
         macs = node.op.macs(shapes, node.shape)
         yield node.name + SCRATCH, sum(reads) + macs / MACS_PER_BYTE

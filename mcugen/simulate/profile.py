@@ -61,7 +61,7 @@ def profile_target(program: Program, core: Core, seconds: float = SECONDS) -> Pr
         MismatchError: The network stopped with a fault.
     """
     engine = engine_for(core)
-    count = len(program.layer_lens)
+    count = len(program.layer_bytes)
     with tempfile.TemporaryDirectory(prefix="mcugen-") as temporary:
         plain, marked = (Path(temporary) / name for name in ("plain", "marked"))
         firmware = _compile(program, core, plain, [])

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from mcugen.emit.render import environment
 from mcugen.errors import ToolchainError
 from mcugen.ir.graph import Graph
-from mcugen.plan.lifetimes import tensor_bytes
 from mcugen.resources import data_dir
-from mcugen.verify.inputs import Batch
+from mcugen.verify.inputs import Batch, as_bytes
 
 INPUTS = "inputs.bin"
 RESULTS = "results.bin"
@@ -29,25 +28,37 @@ class Program:
 
     folder: Path
     name: str
-    input_lens: tuple[int, ...]  # int8 values of each input
-    output_lens: tuple[int, ...]
-    layer_lens: tuple[int, ...]  # of each traced tensor, in execution order
+    input_bytes: tuple[int, ...]  # of each input
+    output_bytes: tuple[int, ...]
+    layer_bytes: tuple[int, ...]  # of each traced tensor, in execution order
+    input_bits: tuple[int, ...] = ()  # of an integer of each input; all 8 where nothing is said
+    output_bits: tuple[int, ...] = ()
     rows: int | None = None  # of the input, where the C takes it row by row
 
     @property
     def trace_bytes(self) -> int:
         """All layers' tensors of one inference."""
-        return sum(self.layer_lens)
+        return sum(self.layer_bytes)
 
     @property
     def inputs(self) -> tuple[tuple[str, int], ...]:
-        """Each input's function of the C API, and its length."""
-        return _functions(self.name, "input", self.input_lens)
+        """Each input's function of the C API, and its bytes."""
+        return _functions(self.name, "input", self.input_bytes)
 
     @property
     def outputs(self) -> tuple[tuple[str, int], ...]:
-        """Each output's function of the C API, and its length."""
-        return _functions(self.name, "output", self.output_lens)
+        """Each output's function of the C API, and its bytes."""
+        return _functions(self.name, "output", self.output_bytes)
+
+    @property
+    def input_types(self) -> tuple[str, ...]:
+        """The integers of each input, "int8" or "int16"."""
+        return _types(self.input_bits, len(self.input_bytes))
+
+    @property
+    def output_types(self) -> tuple[str, ...]:
+        """The integers of each output, "int8" or "int16"."""
+        return _types(self.output_bits, len(self.output_bytes))
 
     @property
     def sources(self) -> list[Path]:
@@ -58,15 +69,20 @@ class Program:
 def program_of(folder: Path, graph: Graph, *, row_input: bool = False) -> Program:
     """The generated folder of an integer graph; with `row_input`, its C takes the input in rows."""
 
-    def lens(names: Sequence[str]) -> tuple[int, ...]:
-        return tuple(tensor_bytes(graph.by_name[name]) for name in names)
+    def sizes(names: Sequence[str]) -> tuple[int, ...]:
+        return tuple(graph.by_name[name].size_bytes for name in names)
+
+    def bits(names: Sequence[str]) -> tuple[int, ...]:
+        return tuple(graph.by_name[name].quantized.bits for name in names)
 
     return Program(
         folder=folder,
         name=graph.name,
-        input_lens=lens(graph.inputs),
-        output_lens=lens(graph.outputs),
-        layer_lens=lens([node.name for node in graph.layers]),
+        input_bytes=sizes(graph.inputs),
+        output_bytes=sizes(graph.outputs),
+        layer_bytes=sizes([node.name for node in graph.layers]),
+        input_bits=bits(graph.inputs),
+        output_bits=bits(graph.outputs),
         rows=graph.by_name[graph.inputs[0]].shape[0] if row_input else None,
     )
 
@@ -83,22 +99,23 @@ def harness_include(program: Program, folder: Path) -> list[Path]:
     return [folder, program.folder, data_dir("runtime_c") / "firmware"]
 
 
-def _functions(name: str, role: str, lens: Sequence[int]) -> tuple[tuple[str, int], ...]:
-    numbers = [str(k) for k in range(len(lens))] if len(lens) > 1 else [""]
-    return tuple((f"{name}_{role}{k}", n) for k, n in zip(numbers, lens, strict=True))
+def _functions(name: str, role: str, sizes: Sequence[int]) -> tuple[tuple[str, int], ...]:
+    numbers = [str(k) for k in range(len(sizes))] if len(sizes) > 1 else [""]
+    return tuple((f"{name}_{role}{k}", n) for k, n in zip(numbers, sizes, strict=True))
+
+
+def _types(bits: Sequence[int], count: int) -> tuple[str, ...]:
+    return tuple(f"int{width}" for width in bits or (8,) * count)
 
 
 def write_inputs(folder: Path, inputs: Batch) -> None:
-    """The file of inputs: sample after sample, each its int8 inputs one after the other."""
-    samples = len(inputs[0])
-    rows = np.concatenate([x.reshape(samples, -1) for x in inputs], axis=1)
+    """The file of inputs: sample after sample, each its inputs one after the other."""
+    rows = np.concatenate([as_bytes(x) for x in inputs], axis=1)
     (folder / INPUTS).write_bytes(np.ascontiguousarray(rows).tobytes())
 
 
-def read_results(
-    folder: Path, program: Program, samples: int
-) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
-    """All layers' tensors one after the other, int8 [N, bytes], and the outputs [N, len].
+def read_results(folder: Path, program: Program, samples: int) -> tuple[NDArray[np.int8], Batch]:
+    """All layers' tensors one after the other, as bytes [N, bytes], and the outputs [N, len].
 
     What was not traced is 0. Raises ToolchainError where the file is shorter or longer than the
     sizes promise.
@@ -106,7 +123,7 @@ def read_results(
     path = folder / RESULTS
     data = path.read_bytes() if path.exists() else b""
     traces = np.zeros((samples, program.trace_bytes), np.int8)
-    outputs = tuple(np.zeros((samples, n), np.int8) for n in program.output_lens)
+    outputs = tuple(np.zeros((samples, n), np.int8) for n in program.output_bytes)
     place = 0
     for sample in range(samples):
         place = _read_trace(data, place, program, traces[sample])
@@ -116,13 +133,14 @@ def read_results(
     if place != len(data):
         msg = f"the test program wrote {len(data)} bytes, expected {place}"
         raise ToolchainError(msg)
-    return traces, outputs
+    types = program.output_types
+    return traces, tuple(y.view(kind) for y, kind in zip(outputs, types, strict=True))
 
 
 def _read_trace(data: bytes, place: int, program: Program, trace: NDArray[np.int8]) -> int:
     """Put one sample's pieces of tensors where they belong; the place behind them."""
-    ends = np.cumsum(program.layer_lens)
-    filled = ends - program.layer_lens
+    ends = np.cumsum(program.layer_bytes)
+    filled = ends - program.layer_bytes
     while True:
         layer, size = (int(word) for word in _values(data, place, 8).view("<u4"))
         place += 8

@@ -14,7 +14,7 @@ from mcugen.errors import MismatchError
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Graph, Node
 from mcugen.ir.interp import run
-from mcugen.verify.inputs import Batch
+from mcugen.verify.inputs import Batch, as_bytes
 
 CHUNK = 32
 
@@ -24,8 +24,8 @@ class TracedNetwork(Protocol):
 
     target: str
 
-    def trace(self, inputs: Batch) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
-        """All layers' tensors one after the other, int8 [N, bytes], and the outputs [N, len]."""
+    def trace(self, inputs: Batch) -> tuple[NDArray[np.int8], Batch]:
+        """All layers' tensors one after the other, [N, bytes], and the outputs [N, len]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ class Verification:
 
 
 def reference_trace(graph: Graph, inputs: Batch) -> tuple[NDArray[np.int8], list[IntArray]]:
-    """Every layer's tensor of the reference, int8 [N, bytes], and its outputs."""
+    """Every layer's tensor of the reference, as bytes [N, bytes], and its outputs."""
     parts: list[NDArray[np.int8]] = []
     samples = len(inputs[0])
 
     def observe(node: Node, values: IntArray) -> None:
         if node.op.computes:
             full = np.broadcast_to(values, (samples, *values.shape[1:]))
-            parts.append(full.reshape(samples, -1).astype(np.int8))
+            parts.append(as_bytes(full.astype(node.quantized.dtype)))
 
     outputs = run(graph, inputs, observe)
     trace = np.concatenate(parts, axis=1) if parts else np.zeros((samples, 0), np.int8)
@@ -83,20 +83,27 @@ def _first_difference(
     different = expected != got
     place = int(np.argmax(different.any(axis=0)))
     sample = int(np.argmax(different[:, place]))
-    node, inside = _locate(graph.layers, place)
+    node, begin = _locate(graph.layers, place)
+    size = node.element_bytes
+    inside = (place - begin) // size
     index = tuple(int(i) for i in np.unravel_index(inside, node.shape))
     count = int(different.any(axis=1).sum())
+    first = slice(begin + inside * size, begin + (inside + 1) * size)
+    wanted, found = (
+        int.from_bytes(x[sample, first].tobytes(), "little", signed=True) for x in (expected, got)
+    )
     return (
         f"{target}: layer {node.name} ({node.op.kind}, {node.origin or 'no source'}) differs "
-        f"first at {list(index)} of sample {start + sample}: expected {expected[sample, place]}, "
-        f"got {got[sample, place]} ({count} of {len(expected)} samples of this batch differ)"
+        f"first at {list(index)} of sample {start + sample}: expected {wanted}, "
+        f"got {found} ({count} of {len(expected)} samples of this batch differ)"
     )
 
 
 def _locate(layers: Sequence[Node], place: int) -> tuple[Node, int]:
+    """The layer whose tensor has this byte of the trace, and where that tensor begins."""
+    begin = 0
     for node in layers:
-        size = int(np.prod(node.shape))
-        if place < size:
-            return node, place
-        place -= size
+        if place < begin + node.size_bytes:
+            return node, begin
+        begin += node.size_bytes
     raise IndexError(place)

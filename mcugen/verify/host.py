@@ -17,7 +17,7 @@ from mcugen.errors import ToolchainError
 from mcugen.resources import data_dir
 from mcugen.simulate.program import TRACE_FLAG, Program
 from mcugen.toolchains import host_compiler
-from mcugen.verify.inputs import Batch
+from mcugen.verify.inputs import Batch, as_bytes
 
 ALIGNMENT = 16
 
@@ -65,24 +65,28 @@ class HostNetwork:
         self._temporary.cleanup()
 
     def _declarations(self) -> str:
-        name, blocks = self.program.name, ", ".join("void *" for _ in self._sizes)
-        inputs = () if self.program.rows else self.program.inputs
-        pointers = [*inputs, *self.program.outputs]
-        push = f"int {name}_push_row({blocks}, const int8_t *, uint32_t);"
+        program, blocks = self.program, ", ".join("void *" for _ in self._sizes)
+        inputs = () if program.rows else zip(program.inputs, program.input_types, strict=True)
+        outputs = zip(program.outputs, program.output_types, strict=True)
+        row = program.input_types[0]
+        push = f"int {program.name}_push_row({blocks}, const {row}_t *, uint32_t);"
         return "\n".join(
             [
-                *(f"int8_t *{function}({blocks});" for function, _ in pointers),
-                push if self.program.rows else f"int {name}_invoke({blocks});",
+                *(
+                    f"{kind}_t *{function}({blocks});"
+                    for (function, _), kind in (*inputs, *outputs)
+                ),
+                push if program.rows else f"int {program.name}_invoke({blocks});",
                 "void mcugen_trace_into(unsigned char *, uint32_t *, const uint32_t *);",
             ]
         )
 
-    def run(self, inputs: Batch) -> tuple[NDArray[np.int8], ...]:
-        """int8 [N, *shape] inputs to int8 [N, len] outputs."""
+    def run(self, inputs: Batch) -> Batch:
+        """Inputs [N, *shape] to outputs [N, len], int8 or int16 as the C API has them."""
         return self._run(inputs, self._trace_buffer(1), keep=False)[1]
 
-    def trace(self, inputs: Batch) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
-        """All layers' tensors one after the other, int8 [N, bytes], and the outputs [N, len]."""
+    def trace(self, inputs: Batch) -> tuple[NDArray[np.int8], Batch]:
+        """All layers' tensors one after the other, [N, bytes], and the outputs [N, len]."""
         return self._run(inputs, self._trace_buffer(len(inputs[0])), keep=True)
 
     def _trace_buffer(self, samples: int) -> NDArray[np.int8]:
@@ -90,22 +94,23 @@ class HostNetwork:
 
     def _run(
         self, inputs: Batch, traces: NDArray[np.int8], *, keep: bool
-    ) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
+    ) -> tuple[NDArray[np.int8], Batch]:
         samples = len(inputs[0])
         arenas = [_rubbish(size) for size in self._sizes]
-        flat = [np.ascontiguousarray(x.reshape(samples, -1)) for x in inputs]
-        outputs = tuple(np.empty((samples, n), np.int8) for n in self.program.output_lens)
-        ends = np.cumsum(self.program.layer_lens, dtype=np.uint32)
+        flat = [as_bytes(x) for x in inputs]
+        outputs = [np.empty((samples, n), np.int8) for n in self.program.output_bytes]
+        ends = np.cumsum(self.program.layer_bytes, dtype=np.uint32)
         for i in range(samples):
             # what was not traced stays 0 and is found by the comparison
-            next_places = (ends - self.program.layer_lens).astype(np.uint32)
+            next_places = (ends - self.program.layer_bytes).astype(np.uint32)
             self._lib.mcugen_trace_into(
                 self._pointer(traces[i if keep else 0]),
                 self._words(next_places),
                 self._words(ends),
             )
             self._call(arenas, [x[i] for x in flat], [y[i] for y in outputs])
-        return traces, outputs
+        types = self.program.output_types
+        return traces, tuple(y.view(kind) for y, kind in zip(outputs, types, strict=True))
 
     def _pointer(self, array: NDArray[Any]) -> Any:
         return self._ffi.from_buffer("unsigned char *", array.view(np.uint8))
@@ -138,7 +143,8 @@ class HostNetwork:
 
     def _push_rows(self, bases: Sequence[Any], rows: NDArray[np.int8]) -> None:
         push = getattr(self._lib, f"{self.program.name}_push_row")
-        pointers = [self._ffi.from_buffer("int8_t *", row) for row in rows]
+        kind = f"{self.program.input_types[0]}_t *"
+        pointers = [self._ffi.from_buffer(kind, row) for row in rows]
         codes = [push(*bases, pointer, y) for y, pointer in enumerate(pointers)]
         if codes != [0] * (len(rows) - 1) + [1]:
             msg = f"{self.program.name}_push_row returned {codes}"

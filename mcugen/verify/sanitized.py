@@ -63,8 +63,8 @@ class SanitizedNetwork:
         """Remove the program."""
         self._temporary.cleanup()
 
-    def trace(self, inputs: Batch) -> tuple[NDArray[np.int8], tuple[NDArray[np.int8], ...]]:
-        """All layers' tensors one after the other, int8 [N, bytes], and the outputs [N, len].
+    def trace(self, inputs: Batch) -> tuple[NDArray[np.int8], Batch]:
+        """All layers' tensors one after the other, [N, bytes], and the outputs [N, len].
 
         Raises:
             MismatchError: A sanitizer found an error; with its report.

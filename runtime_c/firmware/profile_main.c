@@ -27,14 +27,14 @@ static uint32_t random_word(void)
 }
 
 #ifdef MCUGEN_NETWORK_PUSH_ROW
-static int8_t input[MCUGEN_NETWORK_ROWS * MCUGEN_NETWORK_ROW_LEN];
+static int8_t input[MCUGEN_NETWORK_ROWS * MCUGEN_NETWORK_ROW_BYTES] __attribute__((aligned(4)));
 
 MCUGEN_NOINLINE static int infer(void)
 {
     int result = 0;
 
     for (uint32_t y = 0u; y < MCUGEN_NETWORK_ROWS; y++) {
-        const int8_t *const row = &input[y * MCUGEN_NETWORK_ROW_LEN];
+        const void *const row = &input[y * MCUGEN_NETWORK_ROW_BYTES];
 
         result = MCUGEN_NETWORK_PUSH(MCUGEN_NETWORK_PUSH_ROW, arena, row, y);
     }
@@ -53,11 +53,11 @@ MCUGEN_NOINLINE static int infer(void)
     return MCUGEN_NETWORK_CALL(MCUGEN_NETWORK_INVOKE, arena);
 }
 
-#define FILL_INPUT(function, len)                                                                  \
+#define FILL_INPUT(function, bytes)                                                                \
     {                                                                                              \
-        int8_t *const input = MCUGEN_NETWORK_CALL(function, arena);                                \
+        int8_t *const input = (int8_t *)(void *)MCUGEN_NETWORK_CALL(function, arena);              \
                                                                                                    \
-        for (uint32_t i = 0; i < (len); i++) {                                                     \
+        for (uint32_t i = 0; i < (bytes); i++) {                                                   \
             input[i] = (int8_t)(random_word() >> 24);                                              \
         }                                                                                          \
     }
@@ -69,11 +69,12 @@ static void fill_inputs(void)
 #endif
 
 /* FNV-1a */
-#define HASH_OUTPUT(function, len)                                                                 \
+#define HASH_OUTPUT(function, bytes)                                                               \
     {                                                                                              \
-        const int8_t *const output = MCUGEN_NETWORK_CALL(function, arena);                         \
+        const void *const place = MCUGEN_NETWORK_CALL(function, arena);                            \
+        const int8_t *const output = (const int8_t *)place;                                        \
                                                                                                    \
-        for (uint32_t i = 0; i < (len); i++) {                                                     \
+        for (uint32_t i = 0; i < (bytes); i++) {                                                   \
             results[1] = (results[1] ^ (uint8_t)output[i]) * 16777619u;                            \
         }                                                                                          \
     }

@@ -21,23 +21,23 @@ void mcugen_trace(uint32_t layer, const void *data, uint32_t bytes)
 /** The next sample, row by row. @return 0 at the end of the file. */
 static int run_next(void *arena)
 {
-    static int8_t row[MCUGEN_NETWORK_ROW_LEN];
+    static int8_t row[MCUGEN_NETWORK_ROW_BYTES] __attribute__((aligned(4)));
 
     for (uint32_t y = 0u; y < MCUGEN_NETWORK_ROWS; y++) {
         const int ready = (y + 1u) == MCUGEN_NETWORK_ROWS;
 
-        if (harness_read(row, MCUGEN_NETWORK_ROW_LEN) != MCUGEN_NETWORK_ROW_LEN) {
+        if (harness_read(row, MCUGEN_NETWORK_ROW_BYTES) != MCUGEN_NETWORK_ROW_BYTES) {
             return 0;
         }
-        if (MCUGEN_NETWORK_PUSH(MCUGEN_NETWORK_PUSH_ROW, arena, row, y) != ready) {
+        if (MCUGEN_NETWORK_PUSH(MCUGEN_NETWORK_PUSH_ROW, arena, (const void *)row, y) != ready) {
             harness_fail("push_row returned something else than it should");
         }
     }
     return 1;
 }
 #else
-#define READ_INPUT(function, len)                                                                  \
-    if (harness_read(MCUGEN_NETWORK_CALL(function, arena), (len)) != (len)) {                      \
+#define READ_INPUT(function, bytes)                                                                \
+    if (harness_read(MCUGEN_NETWORK_CALL(function, arena), (bytes)) != (bytes)) {                  \
         return 0;                                                                                  \
     }
 
@@ -52,7 +52,7 @@ static int run_next(void *arena)
 }
 #endif
 
-#define WRITE_OUTPUT(function, len) harness_write(MCUGEN_NETWORK_CALL(function, arena), (len));
+#define WRITE_OUTPUT(function, bytes) harness_write(MCUGEN_NETWORK_CALL(function, arena), (bytes));
 
 static void write_outputs(void *arena)
 {

@@ -22,7 +22,7 @@ from mcugen.pipeline import CompileOptions, compile_graph
 from mcugen.plan.chains import Chain, ChainLayer, make_chain
 from mcugen.plan.choose import best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, choose_chains
-from mcugen.plan.lifetimes import find_buffers, lower_bound, tensor_bytes
+from mcugen.plan.lifetimes import find_buffers, lower_bound
 from mcugen.plan.planner import Planned, make_plan, plan_chains, split_plan
 from mcugen.simulate.program import program_of
 from mcugen.verify.compare import compare
@@ -162,7 +162,7 @@ def test_the_output_overlaps_rows_of_the_operand_that_were_read(channels: int) -
     chain = possible_chains(graph)[0]
     planned = check_chain(graph, chain, PORTABLE)
     offsets, name = planned.arena.offsets, chain.operand
-    ends = {n: offsets[n] + tensor_bytes(graph.by_name[n]) for n in (name, chain.name)}
+    ends = {n: offsets[n] + graph.by_name[n].size_bytes for n in (name, chain.name)}
     assert name in graph.inputs
     assert offsets[chain.name] < ends[name]
     assert offsets[name] < ends[chain.name]

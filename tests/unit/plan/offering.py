@@ -10,8 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from mcugen.fixed_point import IntArray
-from mcugen.ir.graph import Graph, Node, Shape
+from mcugen.ir.graph import Graph, Node, QParams, Shape
 from mcugen.ops.base import ConstTable, InputS8, IntOp, Kernel, KernelCall, Overlap, Target
+
+QPARAMS = QParams(scale=1.0, zero_point=0)
 
 
 def kernel(cycles: float, tables: int, scratch: int, distance: int | None = None) -> Kernel:
@@ -50,10 +52,12 @@ class Offering(IntOp):
 
 def network(sizes: Sequence[int], *layers: Sequence[Kernel]) -> Graph:
     """Layers in a row, from one of `sizes` to the next, in bytes."""
-    nodes = [Node(name="x", op=InputS8(), inputs=(), shape=(sizes[0],))]
+    nodes = [Node(name="x", op=InputS8(), inputs=(), shape=(sizes[0],), qparams=QPARAMS)]
     for k, (size, offers) in enumerate(zip(sizes[1:], layers, strict=True)):
         op = Offering(offers=tuple(offers))
-        nodes.append(Node(name=f"y{k}", op=op, inputs=(nodes[-1].name,), shape=(size,)))
+        nodes.append(
+            Node(name=f"y{k}", op=op, inputs=(nodes[-1].name,), shape=(size,), qparams=QPARAMS)
+        )
     return Graph(
         name="net",
         inputs=("x",),

@@ -89,7 +89,7 @@ def test_it_agrees_with_the_public_measurement(
     for name in ("arm-none-eabi-gcc", "qemu-system-arm", "gcc"):
         tool(name)
     program = write_tiny(tmp_path, *ONE_INPUT)
-    program = replace(program, input_lens=(80,))
+    program = replace(program, input_bytes=(80,))
     command = [sys.executable, str(shared / "measure" / "measure.py"), str(tmp_path), "--json"]
     done = subprocess.run(
         [*command, "--core", short, "--name", "tiny"], capture_output=True, text=True, check=True
@@ -108,7 +108,7 @@ def test_it_agrees_with_the_public_measurement(
 
 def test_a_program_knows_its_functions(tmp_path: Path) -> None:
     program = Program(
-        folder=tmp_path, name="net", input_lens=(3,), output_lens=(2, 5), layer_lens=(7, 8)
+        folder=tmp_path, name="net", input_bytes=(3,), output_bytes=(2, 5), layer_bytes=(7, 8)
     )
     assert program.inputs == (("net_input", 3),)
     assert program.outputs == (("net_output0", 2), ("net_output1", 5))
