@@ -34,6 +34,11 @@ class RangeRule:
     name: str
     figure: float | None = None
 
+    @property
+    def estimates(self) -> bool:
+        """Whether it guesses what other samples will reach, instead of taking what these do."""
+        return self.name in ("mse", "entropy", "output")
+
 
 def parse_ranges(text: str) -> RangeRule:
     """`minmax`, `percentile:99.9`, `mse` and so on. Raises OptionError for anything else."""

@@ -13,7 +13,7 @@ from mcugen.ir.graph import Graph, Node, QParams
 from mcugen.ops.base import Op
 from mcugen.quantize.affine import Range, fake_quantize, qparams_for
 from mcugen.quantize.options import QuantOptions
-from mcugen.quantize.qparams import choose_qparams, share
+from mcugen.quantize.qparams import Group, share
 from mcugen.quantize.walk import few
 from mcugen.train.forward import forward
 
@@ -35,23 +35,25 @@ def all_tensors(graph: Graph, samples: Sequence[NDArray[np.float32]]) -> dict[st
 
 def fit_ranges(
     graph: Graph, ranges: Mapping[str, Range], values: Tensors, options: QuantOptions
-) -> dict[str, QParams]:
-    """Start from `ranges`, and shrink each to the share that disturbs its readers' outputs least.
+) -> dict[str, Range]:
+    """Shrink each range to the share of it that disturbs the tensor's readers' outputs least.
 
     The error of a reader is relative to its output's power, with its other operands exact; that of
     a tensor which the network gives out counts as well. Inputs of the network keep their range.
     """
-    chosen = choose_qparams(graph, ranges, options)
+    chosen = dict(ranges)
     for group in share(graph, ranges):
         if group.fixed is not None or any(name in graph.inputs for name in group.members):
             continue
+
+        def cost(part: float, group: Group = group) -> float:
+            low, high = group.range
+            made = qparams_for(low * part, high * part, options.symmetric, options.power_of_two)
+            return _disturbance(graph, group.members, values, made)
+
+        best = min(RANGE_SHARES, key=cost)
         low, high = group.range
-        found = {
-            qparams_for(low * part, high * part, options.symmetric, options.power_of_two)
-            for part in RANGE_SHARES
-        }
-        best = min(found, key=lambda q: (_disturbance(graph, group.members, values, q), -q.scale))
-        chosen |= dict.fromkeys(group.members, best)
+        chosen |= dict.fromkeys(group.members, (low * best, high * best))
     return chosen
 
 

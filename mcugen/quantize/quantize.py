@@ -13,6 +13,7 @@ from mcugen.ir.quantization import Quantization
 from mcugen.quantize.adaround import AdaRoundOptions, Progress, learn_rounding
 from mcugen.quantize.bits import layer_bits
 from mcugen.quantize.correct import correct_biases
+from mcugen.quantize.headroom import observe_headroom, widened
 from mcugen.quantize.observers import observe_ranges
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.output_error import all_tensors, fit_ranges
@@ -37,9 +38,10 @@ def quantize(
     bits = layer_bits(graph, options.widths) if bits is None else bits
     ranges = observe_ranges(graph, samples, options.rule)
     if options.rule.name == "output":
-        tensors = fit_ranges(graph, ranges, all_tensors(graph, samples), options)
-    else:
-        tensors = choose_qparams(graph, ranges, options)
+        ranges = fit_ranges(graph, ranges, all_tensors(graph, samples), options)
+    if options.rule.estimates:
+        ranges = widened(ranges, observe_headroom(graph, samples))
+    tensors = choose_qparams(graph, ranges, options)
     weights = quantize_weights(graph, tensors, options, bits)
     made = Quantization(tensors=tensors, weights=weights)
     if options.method == "adaround":
