@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mcugen.build`, `finetune`, `prune` and `load`: the whole tool from Python."""
+"""`mcugen.build`, `compare`, `finetune`, `prune` and `load`: the whole tool from Python."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from mcugen.finetuning import finetune as _finetune
 from mcugen.network import CompiledNetwork
 from mcugen.pruning.options import PruneOptions
 from mcugen.pruning.training import PruneTraining
-from mcugen.quantize.options import DEFAULT_METHOD, QuantOptions
+from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
 from mcugen.quantize.widths import KEPT, split_list
 from mcugen.source import Model
+from mcugen.study import Study, StudyOptions, study
 from mcugen.train.loop import TrainOptions
 from mcugen.train.objective import Distill
 from mcugen.tuned import TunedNetwork
@@ -29,8 +30,11 @@ __all__ = [
     "Distill",
     "FinetuneResult",
     "PruneOptions",
+    "QuantOptions",
+    "Study",
     "TunedNetwork",
     "build",
+    "compare",
     "finetune",
     "load",
     "prune",
@@ -130,6 +134,43 @@ def build(
         simulate=simulate,
     )
     return _build(model, options)
+
+
+def compare(
+    model: Model,
+    *,
+    calibration: Samples,
+    evaluation: Samples | tuple[Any, Any] | None = None,
+    quant: QuantOptions | str = DEFAULT_METHOD,
+    methods: Sequence[str] = tuple(METHODS),
+    samples: int = 500,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    arch: str | None = None,
+    trust_pickle: bool = False,
+    input_layout: InputLayout = "nhwc",
+) -> Study:
+    """What each choice of quantization does to a network, as `mcugen quantize` shows it.
+
+    calibration: sets the ranges, as for `build`.
+    evaluation: as for `build`; without it the errors are those on the calibration samples.
+    quant: the choice whose layers are looked at closely.
+    methods: set beside it, each as it is by default.
+    samples: of the evaluation data, at most.
+
+    Raises McugenError for everything that the caller can mend.
+    """
+    options = StudyOptions(
+        calibration=calibration,
+        evaluation=evaluation,
+        quant=QuantOptions(method=quant) if isinstance(quant, str) else quant,
+        methods=tuple(methods),
+        samples=samples,
+        input_shapes=None if input_shapes is None else _shapes(input_shapes),
+        arch=arch,
+        trust_pickle=trust_pickle,
+        input_layout=input_layout,
+    )
+    return study(model, options)
 
 
 def finetune(

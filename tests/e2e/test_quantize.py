@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mcugen as mcugen_api
 from tests.command import mcugen, refused
 from tests.model_files import SHAPE
 
@@ -40,6 +41,20 @@ def test_methods_side_by_side(net_file: Path, data_file: Path) -> None:
     assert source["mean"] == pytest.approx(float(x.mean()), abs=1e-6)
     assert source["std"] == pytest.approx(float(x.std()), rel=1e-5)
     assert source["saturated"] == 0.0
+
+
+def test_the_same_from_python(net_file: Path, data_file: Path) -> None:
+    files = ("quantize", net_file, "--calib", data_file, "--eval", data_file)
+    told = json.loads(output_of(*files, "--compare", "estimate", "--json"))
+    with np.load(data_file) as held:
+        found = mcugen_api.compare(
+            net_file,
+            calibration=held["x"],
+            evaluation=(held["x"], held["y"]),
+            methods=["estimate"],
+        )
+    assert [c.title for c in found.choices] == [c["title"] for c in told["choices"]]
+    assert found.values()["layers"] == told["layers"]
 
 
 def test_the_report_is_one_page_and_its_pictures(
