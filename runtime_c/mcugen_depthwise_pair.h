@@ -11,6 +11,7 @@
 #define MCUGEN_DEPTHWISE_PAIR_H_INCLUDED
 
 #include "mcugen_scalar.h"
+#include "mcugen_short.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,9 +30,13 @@ typedef struct {
     int32_t pad_top;
     int32_t pad_left;
     int32_t pad_value;
-    int32_t tile;              /* output columns that are computed at once */
-    int32_t saved;             /* input rows in the scratch, 0 where the input lies clear */
-    const uint32_t *weight;    /* [ch, 3 rows], bytes of the taps: first, second, none, third */
+    int32_t tile;           /* output columns that are computed at once */
+    int32_t saved;          /* input rows in the scratch, 0 where the input lies clear */
+    const uint32_t *weight; /* [ch, 3 rows], bytes of the taps: first, second, none, third */
+} mcugen_depthwise_pair_image_t;
+
+typedef struct {
+    mcugen_depthwise_pair_image_t image;
     const int32_t *bias;       /* [ch] */
     const int32_t *multiplier; /* [ch] */
     const uint8_t *shift;      /* [ch], bits of the high word, less one */
@@ -40,24 +45,84 @@ typedef struct {
     int32_t high;
 } mcugen_depthwise_pair_s8_params_t;
 
-/** One channel of a tile. The assembly knows the order of the members. */
+/* The same with the requantization of mcugen_short.h. */
 typedef struct {
-    uint32_t weight[MCUGEN_DEPTHWISE_PAIR_ROWS];
+    mcugen_depthwise_pair_image_t image;
+    const uint32_t *scale; /* [ch][offset, factors] */
+    int32_t shift;
+    int32_t low;
+    int32_t span;
+} mcugen_depthwise_short_s8_params_t;
+
+/** One channel of a tile. The assembly knows the order of the members up to `back`. */
+typedef struct {
+    const uint32_t *weight;
+    const uint32_t *scale;
     uint32_t shift;
-    uint32_t multiplier_upper; /* its halves */
-    uint32_t multiplier_lower;
-    int32_t bias;
-    uint32_t bias_twice; /* in both halves of a word */
     int8_t *output[2];
     int32_t ch;
     int32_t end; /* ch times the output columns */
-    int32_t rounding;
     int32_t low;
-    int32_t high;
+    int32_t limit; /* largest output, or the span up to there */
     const uint32_t *x;
     int32_t row_step; /* bytes from the third word of a row to the first of the next one */
     int32_t back; /* bytes from the words of one output's last row to those of the next output */
+    int32_t bias;
+    int32_t multiplier;
+    int32_t rounding;
 } mcugen_depthwise_pair_job_t;
+
+/** The sums of both rows' outputs. */
+static inline void mcugen_depthwise_pair_sums(const uint32_t *weight, const uint32_t *x,
+                                              int32_t step, int32_t *sums)
+{
+    uint32_t both = 0;
+    int32_t upper = 0;
+
+    for (int32_t i = 0; i < MCUGEN_DEPTHWISE_PAIR_ROWS; i++) {
+        const uint32_t *row = &x[i * step];
+        const uint32_t *word = &weight[i];
+        const uint32_t two =
+            (mcugen_scalar_weight(word, 0u) * row[0]) + (mcugen_scalar_weight(word, 1u) * row[1]);
+        const uint32_t one = mcugen_scalar_weight(word, 3u) * row[2];
+        both += two + one;
+        upper += mcugen_scalar_upper(two) + mcugen_scalar_upper(one);
+    }
+    sums[0] = (int32_t)(both - ((uint32_t)upper << 16));
+    sums[1] = upper;
+}
+
+/** Words from a row of the tile to the next. */
+static inline int32_t mcugen_depthwise_pair_pitch(const mcugen_depthwise_pair_job_t *job)
+{
+    return (job->row_step / 4) + 3;
+}
+
+/** Words from those of an output to those of the next. */
+static inline int32_t mcugen_depthwise_pair_next(const mcugen_depthwise_pair_job_t *job)
+{
+    return ((job->back + job->row_step) / 4) + 9 + (2 * (job->row_step / 4));
+}
+
+/** One channel of a tile. */
+static inline void mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job_t *job)
+{
+    const int32_t step = mcugen_depthwise_pair_pitch(job);
+    const int32_t next = mcugen_depthwise_pair_next(job);
+    const uint32_t *x = job->x;
+    int32_t sums[2];
+
+    for (int32_t place = 0; place != job->end; place += job->ch) {
+        mcugen_depthwise_pair_sums(job->weight, x, step, sums);
+        const int8_t first = mcugen_scalar_requantize(
+            job->bias + sums[0], job->multiplier, job->shift, job->rounding, job->low, job->limit);
+        const int8_t second = mcugen_scalar_requantize(
+            job->bias + sums[1], job->multiplier, job->shift, job->rounding, job->low, job->limit);
+        job->output[0][place] = first;
+        job->output[1][place] = second;
+        x = &x[next];
+    }
+}
 
 #if MCUGEN_ARMV6M
 /* Three taps of a row: words r0, weights at offset W of the stack; sum of S1 r6, of P r8. */
@@ -80,95 +145,91 @@ typedef struct {
     "asrs r3, r3, #16\n"                                                                           \
     "adcs r6, r3\n"
 
-/** One channel of a tile. */
-MCUGEN_NAKED static void mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job_t *job
-                                                       __attribute__((unused)))
+/** One channel of a tile with short factors. */
+MCUGEN_NAKED static void mcugen_depthwise_short_channel(const mcugen_depthwise_pair_job_t *job
+                                                        __attribute__((unused)))
 {
-    __asm__ volatile(".syntax unified\n"
-                     "push {r4-r7, lr}\n"
-                     "mov r4, r8\n"
-                     "mov r5, r9\n"
-                     "mov r6, r10\n"
-                     "mov r7, r11\n"
-                     "push {r4-r7}\n"
-                     "sub sp, #52\n"
-                     "mov r1, sp\n"
-                     "ldmia r0!, {r2-r7}\n" /* weights, shift, multiplier */
-                     "stmia r1!, {r2-r7}\n"
-                     "movs r7, r5\n"
-                     "ldmia r0!, {r2-r6}\n" /* biases, outputs, channels */
-                     "stmia r1!, {r2-r6}\n"
-                     "ldmia r0!, {r2-r5}\n" /* end, rounding, low, high */
-                     "mov r11, r2\n"
-                     "lsls r3, r7\n"
-                     "mov r10, r3\n"
-                     "mov r12, r4\n"
-                     "mov lr, r5\n"
-                     "ldmia r0!, {r2-r4}\n" /* words, steps */
-                     "mov r8, r2\n"
-                     "mov r9, r3\n"
-                     "str r4, [r1, #0]\n"
-                     "movs r7, #0\n"
-                     "1:\n"
-                     "mov r0, r8\n"
-                     "ldr r6, [sp, #24]\n"
-                     "ldr r1, [sp, #28]\n"
-                     "mov r8, r1\n" MCUGEN_DEPTHWISE_PAIR_ROW("0") MCUGEN_DEPTHWISE_PAIR_ROW("4")
-                         MCUGEN_DEPTHWISE_PAIR_ROW(
-                             "8") "ldr r1, [sp, #44]\n"
-                                  "adds r1, r0, r1\n"
-                                  "mov r0, r8\n"
-                                  "mov r8, r1\n"
-                                  "lsls r4, r6, #16\n"
-                                  "subs r0, r0, r4\n"
-                                  "add r1, sp, #12\n"
-                                  "ldmia r1, {r1-r3}\n" MCUGEN_ARMV6M_REQUANTIZE
-                                  "ldr r4, [sp, #32]\n"
-                                  "strb r0, [r4, r7]\n"
-                                  "movs r0, r6\n" MCUGEN_ARMV6M_REQUANTIZE "ldr r4, [sp, #36]\n"
-                                  "strb r0, [r4, r7]\n"
-                                  "ldr r4, [sp, #40]\n"
-                                  "adds r7, r7, r4\n"
-                                  "cmp r7, r11\n"
-                                  "beq 9f\n"
-                                  "b 1b\n"
-                                  "9:\n"
-                                  "add sp, #52\n"
-                                  "pop {r4-r7}\n"
-                                  "mov r8, r4\n"
-                                  "mov r9, r5\n"
-                                  "mov r10, r6\n"
-                                  "mov r11, r7\n"
-                                  "pop {r4-r7, pc}\n");
+    /* clang-format off */
+    __asm__ volatile(
+        ".syntax unified\n"
+        "push {r4-r7, lr}\n"
+        "mov r4, r8\n"
+        "mov r5, r9\n"
+        "mov r6, r10\n"
+        "mov r7, r11\n"
+        "push {r4-r7}\n"
+        "sub sp, #40\n"
+        "ldmia r0!, {r1, r2}\n"
+        "ldmia r1!, {r3-r5}\n" /* weights */
+        "mov r1, sp\n"
+        "stmia r1!, {r3-r5}\n"
+        "ldmia r2!, {r3, r4}\n" /* offset, factors */
+        "mov r10, r3\n"
+        "movs r3, r1\n"
+        MCUGEN_SHORT_FACTORS("r4", "13")
+        "ldmia r0!, {r4-r7}\n" /* shift, outputs, channels */
+        "stmia r3!, {r1, r2, r4-r7}\n"
+        "ldmia r0!, {r2, r4-r7}\n" /* end, low, limit, words, step */
+        "mov r11, r2\n"
+        "mov r12, r4\n"
+        "mov lr, r5\n"
+        "mov r8, r6\n"
+        "mov r9, r7\n"
+        "ldr r4, [r0]\n"
+        "str r4, [r3]\n"
+        "movs r7, #0\n"
+        "1:\n"
+        "mov r0, r8\n"
+        "movs r6, #0\n"
+        "mov r8, r6\n"
+        MCUGEN_DEPTHWISE_PAIR_ROW("0")
+        MCUGEN_DEPTHWISE_PAIR_ROW("4")
+        MCUGEN_DEPTHWISE_PAIR_ROW("8")
+        "ldr r1, [sp, #36]\n"
+        "adds r1, r0, r1\n"
+        "mov r3, r8\n"
+        "mov r8, r1\n"
+        "lsls r4, r6, #16\n"
+        "subs r3, r3, r4\n"
+        "add r0, sp, #12\n"
+        "ldmia r0!, {r1, r2, r5}\n"
+        "ldr r0, [sp, #24]\n"
+        MCUGEN_SHORT_OUTPUT("r3", "[r0, r7]", "13")
+        "ldr r0, [sp, #28]\n"
+        MCUGEN_SHORT_OUTPUT("r6", "[r0, r7]", "13")
+        "ldr r4, [sp, #32]\n"
+        "adds r7, r7, r4\n"
+        "cmp r7, r11\n"
+        "beq 9f\n"
+        "b 1b\n"
+        "9:\n"
+        "add sp, #40\n"
+        "pop {r4-r7}\n"
+        "mov r8, r4\n"
+        "mov r9, r5\n"
+        "mov r10, r6\n"
+        "mov r11, r7\n"
+        "pop {r4-r7, pc}\n"
+        ::: "memory");
+    /* clang-format on */
 }
 #else
-/** One channel of a tile. */
-static inline void mcugen_depthwise_pair_channel(const mcugen_depthwise_pair_job_t *job)
+/** One channel of a tile with short factors. */
+static inline void mcugen_depthwise_short_channel(const mcugen_depthwise_pair_job_t *job)
 {
-    const int32_t step = (job->row_step / 4) + 3;
-    const int32_t next = ((job->back + job->row_step) / 4) + 9 + (2 * (step - 3));
-    const int32_t multiplier = (int32_t)((job->multiplier_upper << 16) | job->multiplier_lower);
+    const int32_t step = mcugen_depthwise_pair_pitch(job);
+    const int32_t next = mcugen_depthwise_pair_next(job);
     const uint32_t *x = job->x;
+    int32_t sums[2];
 
     for (int32_t place = 0; place != job->end; place += job->ch) {
-        uint32_t sum = job->bias_twice;
-        int32_t upper = job->bias;
-        for (int32_t i = 0; i < MCUGEN_DEPTHWISE_PAIR_ROWS; i++) {
-            const uint32_t *row = &x[i * step];
-            const uint32_t *word = &job->weight[i];
-            const uint32_t two = (mcugen_scalar_weight(word, 0u) * row[0]) +
-                                 (mcugen_scalar_weight(word, 1u) * row[1]);
-            const uint32_t one = mcugen_scalar_weight(word, 3u) * row[2];
-            sum += two + one;
-            upper += mcugen_scalar_upper(two) + mcugen_scalar_upper(one);
+        mcugen_depthwise_pair_sums(job->weight, x, step, sums);
+        for (int32_t i = 0; i < 2; i++) {
+            sums[i] = mcugen_short_requantize(sums[i], job->scale, 13, (int32_t)job->shift,
+                                              job->low, job->limit);
         }
-        const int32_t lower = (int32_t)(sum - ((uint32_t)upper << 16));
-        const int8_t first = mcugen_scalar_requantize(lower, multiplier, job->shift, job->rounding,
-                                                      job->low, job->high);
-        const int8_t second = mcugen_scalar_requantize(upper, multiplier, job->shift, job->rounding,
-                                                       job->low, job->high);
-        job->output[0][place] = first;
-        job->output[1][place] = second;
+        job->output[0][place] = (int8_t)sums[0];
+        job->output[1][place] = (int8_t)sums[1];
         x = &x[next];
     }
 }
@@ -193,7 +254,7 @@ static inline void mcugen_depthwise_pair_border(const int8_t *source, uint32_t p
 }
 
 /** One channel of a tile as words. */
-static inline void mcugen_depthwise_pair_unfold(const mcugen_depthwise_pair_s8_params_t *p,
+static inline void mcugen_depthwise_pair_unfold(const mcugen_depthwise_pair_image_t *p,
                                                 const mcugen_depthwise_pair_tile_t *tile,
                                                 int32_t channel)
 {
@@ -225,7 +286,7 @@ typedef struct {
 } mcugen_depthwise_pair_input_t;
 
 /** The ring's place of a row that is `back` rows before the last one. */
-static inline int8_t *mcugen_depthwise_pair_slot(const mcugen_depthwise_pair_s8_params_t *p,
+static inline int8_t *mcugen_depthwise_pair_slot(const mcugen_depthwise_pair_image_t *p,
                                                  const mcugen_depthwise_pair_input_t *input,
                                                  int32_t back)
 {
@@ -235,7 +296,7 @@ static inline int8_t *mcugen_depthwise_pair_slot(const mcugen_depthwise_pair_s8_
 }
 
 /** Copy two more rows into the ring, before results are written where they are. */
-static inline void mcugen_depthwise_pair_save(const mcugen_depthwise_pair_s8_params_t *p,
+static inline void mcugen_depthwise_pair_save(const mcugen_depthwise_pair_image_t *p,
                                               mcugen_depthwise_pair_input_t *input)
 {
     for (int32_t i = 0; i < 2; i++) {
@@ -249,7 +310,7 @@ static inline void mcugen_depthwise_pair_save(const mcugen_depthwise_pair_s8_par
 }
 
 /** Row y of the input from column x on, null where it is outside. */
-static inline const int8_t *mcugen_depthwise_pair_row(const mcugen_depthwise_pair_s8_params_t *p,
+static inline const int8_t *mcugen_depthwise_pair_row(const mcugen_depthwise_pair_image_t *p,
                                                       const mcugen_depthwise_pair_input_t *input,
                                                       int32_t y, int32_t x)
 {
@@ -263,7 +324,7 @@ static inline const int8_t *mcugen_depthwise_pair_row(const mcugen_depthwise_pai
 }
 
 /** Find the rows of output rows y[0] and y[1] from column x on; pad the words. */
-static inline void mcugen_depthwise_pair_place(const mcugen_depthwise_pair_s8_params_t *p,
+static inline void mcugen_depthwise_pair_place(const mcugen_depthwise_pair_image_t *p,
                                                const mcugen_depthwise_pair_input_t *input,
                                                const int32_t *y, int32_t x, int32_t pitch,
                                                uint32_t *words, mcugen_depthwise_pair_tile_t *tile)
@@ -288,28 +349,58 @@ static inline void mcugen_depthwise_pair_place(const mcugen_depthwise_pair_s8_pa
     }
 }
 
-/** All channels of a tile: `job` knows its outputs and words. */
-static inline void mcugen_depthwise_pair_tile(const mcugen_depthwise_pair_s8_params_t *p,
-                                              const mcugen_depthwise_pair_tile_t *tile,
-                                              mcugen_depthwise_pair_job_t *job)
+/** All channels of a tile: `job` knows its outputs and words; `p` is null with short factors. */
+static MCUGEN_ALWAYS_INLINE void mcugen_depthwise_pair_tile(
+    const mcugen_depthwise_pair_image_t *image, const mcugen_depthwise_pair_s8_params_t *p,
+    const mcugen_depthwise_pair_tile_t *tile, mcugen_depthwise_pair_job_t job)
 {
-    const uint32_t *weight = p->weight;
+    for (int32_t channel = 0; channel < image->ch; channel++) {
+        mcugen_depthwise_pair_unfold(image, tile, channel);
+        if (p == NULL) {
+            mcugen_depthwise_short_channel(&job);
+            job.scale = &job.scale[2];
+        } else {
+            job.multiplier = p->multiplier[channel];
+            job.shift = p->shift[channel];
+            job.bias = p->bias[channel];
+            mcugen_depthwise_pair_channel(&job);
+        }
+        job.output[0]++;
+        job.output[1]++;
+        job.weight = &job.weight[MCUGEN_DEPTHWISE_PAIR_ROWS];
+    }
+}
 
-    for (int32_t channel = 0; channel < p->ch; channel++) {
-        const uint32_t multiplier = (uint32_t)p->multiplier[channel];
-        mcugen_depthwise_pair_unfold(p, tile, channel);
-        job->weight[0] = weight[0];
-        job->weight[1] = weight[1];
-        job->weight[2] = weight[2];
-        job->shift = p->shift[channel];
-        job->multiplier_upper = multiplier >> 16;
-        job->multiplier_lower = multiplier & 0xffffu;
-        job->bias = p->bias[channel];
-        job->bias_twice = (uint32_t)job->bias + ((uint32_t)job->bias << 16);
-        mcugen_depthwise_pair_channel(job);
-        job->output[0]++;
-        job->output[1]++;
-        weight += MCUGEN_DEPTHWISE_PAIR_ROWS;
+/** All tiles; of the job, what belongs to requantization is there. */
+static MCUGEN_ALWAYS_INLINE void mcugen_depthwise_pair_tiles(
+    const mcugen_depthwise_pair_image_t *image, const mcugen_depthwise_pair_s8_params_t *p,
+    mcugen_depthwise_pair_job_t job, const int8_t *input, int8_t *output, int8_t *scratch)
+{
+    uint32_t *const words = (uint32_t *)(void *)scratch;
+    const int32_t pitch = ((image->tile - 1) * image->stride_w) + 3;
+    mcugen_depthwise_pair_input_t source = {
+        input, (int8_t *)&words[MCUGEN_DEPTHWISE_PAIR_ROWS * pitch], -1, -1};
+    mcugen_depthwise_pair_tile_t tile;
+
+    job.weight = image->weight;
+    job.ch = image->ch;
+    job.x = words;
+    job.row_step = 4 * (pitch - 3);
+    job.back = (4 * image->stride_w) - (3 * (job.row_step + 12));
+    for (int32_t row = 0; row < image->out_h; row += 2) {
+        const int32_t y[2] = {row, (row + 1 < image->out_h) ? (row + 1) : row};
+        if (image->saved > 0) {
+            mcugen_depthwise_pair_save(image, &source);
+        }
+        for (int32_t x = 0; x < image->out_w; x += image->tile) {
+            const int32_t left = image->out_w - x;
+            mcugen_depthwise_pair_place(image, &source, y, x, pitch, words, &tile);
+            job.end = image->ch * ((left < image->tile) ? left : image->tile);
+            for (int32_t k = 0; k < 2; k++) {
+                job.output[k] = &output[((y[k] * image->out_w) + x) * image->ch];
+            }
+            mcugen_depthwise_pair_tile(image, p, &tile, job);
+        }
     }
 }
 
@@ -327,31 +418,22 @@ MCUGEN_UNUSED MCUGEN_NOINLINE static void
 mcugen_depthwise_pair_s8(const mcugen_depthwise_pair_s8_params_t *p, const int8_t *input,
                          int8_t *output, int8_t *scratch)
 {
-    uint32_t *const words = (uint32_t *)(void *)scratch;
-    const int32_t pitch = ((p->tile - 1) * p->stride_w) + 3;
-    const int32_t row_step = 4 * (pitch - 3);
-    mcugen_depthwise_pair_job_t job = {
-        {0u, 0u, 0u}, 0u,           0u,    0u,       0,
-        0u,           {NULL, NULL}, p->ch, 0,        p->rounding,
-        p->low,       p->high,      words, row_step, (4 * p->stride_w) - (3 * (row_step + 12))};
-    mcugen_depthwise_pair_input_t source = {
-        input, (int8_t *)&words[MCUGEN_DEPTHWISE_PAIR_ROWS * pitch], -1, -1};
-    mcugen_depthwise_pair_tile_t tile;
+    const mcugen_depthwise_pair_job_t job = {
+        NULL, NULL, 0u, {NULL, NULL}, 0, 0, p->low, p->high, NULL, 0, 0, 0, 0, p->rounding};
 
-    for (int32_t row = 0; row < p->out_h; row += 2) {
-        const int32_t y[2] = {row, (row + 1 < p->out_h) ? (row + 1) : row};
-        if (p->saved > 0) {
-            mcugen_depthwise_pair_save(p, &source);
-        }
-        for (int32_t x = 0; x < p->out_w; x += p->tile) {
-            mcugen_depthwise_pair_place(p, &source, y, x, pitch, words, &tile);
-            job.end = p->ch * (((p->out_w - x) < p->tile) ? (p->out_w - x) : p->tile);
-            for (int32_t k = 0; k < 2; k++) {
-                job.output[k] = &output[((y[k] * p->out_w) + x) * p->ch];
-            }
-            mcugen_depthwise_pair_tile(p, &tile, &job);
-        }
-    }
+    mcugen_depthwise_pair_tiles(&p->image, p, job, input, output, scratch);
+}
+
+/** mcugen_depthwise_pair_s8 with short factors. */
+MCUGEN_UNUSED MCUGEN_NOINLINE static void
+mcugen_depthwise_short_s8(const mcugen_depthwise_short_s8_params_t *p, const int8_t *input,
+                          int8_t *output, int8_t *scratch)
+{
+    const mcugen_depthwise_pair_job_t job = {
+        NULL, p->scale, (uint32_t)p->shift, {NULL, NULL}, 0, 0, p->low, p->span, NULL, 0, 0, 0,
+        0,    0};
+
+    mcugen_depthwise_pair_tiles(&p->image, NULL, job, input, output, scratch);
 }
 
 #ifdef __cplusplus

@@ -237,36 +237,46 @@ static inline const uint32_t *mcugen_sparse_pair_words(const uint32_t *words, co
     return &words[((*group >> (8u * place)) & 0xffu) / 4u];
 }
 
+/** The sums of four pixels by so many groups; gives back what is behind these. */
+static inline const uint32_t *mcugen_sparse_pair_sums(const uint32_t *group, uint32_t count,
+                                                      const uint32_t *words, int32_t *sums)
+{
+    const uint32_t *const end = &group[count];
+    uint32_t both[2] = {0, 0};
+    int32_t upper[2] = {0, 0};
+
+    for (; group != end; group++) {
+        const uint32_t first = mcugen_scalar_weight(group, 1u);
+        const uint32_t second = mcugen_scalar_weight(group, 3u);
+        words = mcugen_sparse_pair_words(words, group, 0u);
+        uint32_t a = first * words[0];
+        uint32_t b = first * words[1];
+        words = mcugen_sparse_pair_words(words, group, 2u);
+        a += second * words[0];
+        b += second * words[1];
+        both[0] += a;
+        upper[0] += mcugen_scalar_upper(a);
+        both[1] += b;
+        upper[1] += mcugen_scalar_upper(b);
+    }
+    for (int32_t pixel = 0; pixel < 2; pixel++) {
+        sums[pixel] = (int32_t)(both[pixel] - ((uint32_t)upper[pixel] << 16));
+        sums[pixel + 2] = upper[pixel];
+    }
+    return group;
+}
+
 /** All channels of one strip. */
 static inline void mcugen_sparse_pair_rows(const mcugen_sparse_pair_job_t *job)
 {
     const uint32_t *group = job->entries;
+    int32_t sums[MCUGEN_SPARSE_STRIP];
 
     for (int32_t channel = 0; channel < job->out_ch; channel++) {
         const int32_t bias = mcugen_asr32((int32_t)job->scale[2 * channel], 8);
-        const uint32_t *const end = &group[job->counts[channel]];
-        const uint32_t *words = job->words;
-        uint32_t sums[2] = {0, 0};
-        int32_t uppers[2] = {bias, bias};
-        for (; group != end; group++) {
-            const uint32_t first = mcugen_scalar_weight(group, 1u);
-            const uint32_t second = mcugen_scalar_weight(group, 3u);
-            words = mcugen_sparse_pair_words(words, group, 0u);
-            uint32_t a = first * words[0];
-            uint32_t b = first * words[1];
-            words = mcugen_sparse_pair_words(words, group, 2u);
-            a += second * words[0];
-            b += second * words[1];
-            sums[0] += a;
-            uppers[0] += mcugen_scalar_upper(a);
-            sums[1] += b;
-            uppers[1] += mcugen_scalar_upper(b);
-        }
-        for (int32_t pixel = 0; pixel < 2; pixel++) {
-            const uint32_t upper = (uint32_t)uppers[pixel] - (uint32_t)bias;
-            mcugen_sparse_pair_pixel(job, channel, pixel,
-                                     bias + (int32_t)(sums[pixel] - (upper << 16)));
-            mcugen_sparse_pair_pixel(job, channel, pixel + 2, uppers[pixel]);
+        group = mcugen_sparse_pair_sums(group, job->counts[channel], job->words, sums);
+        for (int32_t pixel = 0; pixel < MCUGEN_SPARSE_STRIP; pixel++) {
+            mcugen_sparse_pair_pixel(job, channel, pixel, bias + sums[pixel]);
         }
     }
 }
@@ -282,22 +292,60 @@ static inline void mcugen_sparse_pair_lay(const int8_t *a, const int8_t *b, int3
 }
 #endif
 
-/** All words of a strip. */
-static inline void mcugen_sparse_pair_lay_strip(const mcugen_sparse_image_t *image,
-                                                const int8_t *input, const int8_t *padding,
-                                                const mcugen_sparse_strip_t *strip, uint32_t *words)
-{
-    mcugen_sparse_strip_t second = *strip;
+/** A strip on its way over the image, and the scratch. */
+typedef struct {
+    uint32_t *words;
+    int8_t *padding;
+    int8_t *aside;
+    int8_t *output;
+    mcugen_sparse_strip_t strip;
+    int32_t left; /* strips */
+} mcugen_sparse_pair_place_t;
 
-    second.x += MCUGEN_SPARSE_STRIP / 2;
-    for (int32_t row = 0; row < image->kernel_h; row++) {
-        for (int32_t column = 0; column < image->span; column++) {
+/** The first strip. */
+static inline mcugen_sparse_pair_place_t mcugen_sparse_pair_begin(const mcugen_sparse_image_t *p,
+                                                                  int8_t *output, int8_t *scratch)
+{
+    int8_t *padding = &scratch[4 * p->kernel_h * p->in_ch * p->span];
+    const mcugen_sparse_pair_place_t place = {(uint32_t *)(void *)scratch,
+                                              padding,
+                                              &padding[mcugen_sparse_padding_len(p)],
+                                              output,
+                                              mcugen_sparse_first(p),
+                                              mcugen_sparse_strips(p)};
+
+    for (int32_t i = 0; i < p->in_ch; i++) {
+        padding[i] = (int8_t)p->pad_value;
+    }
+    return place;
+}
+
+/** All words of a strip; gives back where its outputs go. */
+static inline int8_t *mcugen_sparse_pair_lay_strip(const mcugen_sparse_image_t *p,
+                                                   const int8_t *input,
+                                                   const mcugen_sparse_pair_place_t *place)
+{
+    const mcugen_sparse_strip_t *first = &place->strip;
+    const mcugen_sparse_strip_t second = {first->y, first->x + (MCUGEN_SPARSE_STRIP / 2), 0};
+
+    for (int32_t row = 0; row < p->kernel_h; row++) {
+        for (int32_t column = 0; column < p->span; column++) {
             mcugen_sparse_pair_lay(
-                mcugen_sparse_source(image, input, padding, strip, row, column),
-                mcugen_sparse_source(image, input, padding, &second, row, column), image->in_ch,
-                &words[(row * image->in_ch * image->span) + column], 4 * image->span);
+                mcugen_sparse_source(p, input, place->padding, first, row, column),
+                mcugen_sparse_source(p, input, place->padding, &second, row, column), p->in_ch,
+                &place->words[(row * p->in_ch * p->span) + column], 4 * p->span);
         }
     }
+    return mcugen_sparse_target(p, first, place->output, place->aside);
+}
+
+/** On to the next strip. */
+static inline void mcugen_sparse_pair_next(const mcugen_sparse_image_t *p,
+                                           mcugen_sparse_pair_place_t *place)
+{
+    mcugen_sparse_settle(p, &place->strip, place->output, place->aside);
+    mcugen_sparse_step(p, &place->strip);
+    place->left--;
 }
 
 /**
@@ -315,22 +363,14 @@ mcugen_sparse_pair_conv_s8(const mcugen_sparse_pair_conv_s8_params_t *p, const i
                            int8_t *output, int8_t *scratch)
 {
     const mcugen_sparse_image_t *image = &p->image;
-    uint32_t *words = (uint32_t *)(void *)scratch;
-    int8_t *padding = &scratch[4 * image->kernel_h * image->in_ch * image->span];
-    int8_t *aside = &padding[mcugen_sparse_padding_len(image)];
-    mcugen_sparse_pair_job_t job = {p->entries,    words,         p->scale,    p->counts, NULL,
+    mcugen_sparse_pair_place_t place = mcugen_sparse_pair_begin(image, output, scratch);
+    mcugen_sparse_pair_job_t job = {p->entries,    place.words,   p->scale,    p->counts, NULL,
                                     image->out_ch, image->out_ch, p->rounding, p->low,    p->high};
-    mcugen_sparse_strip_t strip = mcugen_sparse_first(image);
 
-    for (int32_t i = 0; i < image->in_ch; i++) {
-        padding[i] = (int8_t)image->pad_value;
-    }
-    for (int32_t left = mcugen_sparse_strips(image); left > 0; left--) {
-        mcugen_sparse_pair_lay_strip(image, input, padding, &strip, words);
-        job.output = mcugen_sparse_target(image, &strip, output, aside);
+    while (place.left > 0) {
+        job.output = mcugen_sparse_pair_lay_strip(image, input, &place);
         mcugen_sparse_pair_rows(&job);
-        mcugen_sparse_settle(image, &strip, output, aside);
-        mcugen_sparse_step(image, &strip);
+        mcugen_sparse_pair_next(image, &place);
     }
 }
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap, Target
 from mcugen.ops.overlap import forward_distance, window_overlap
 from mcugen.ops.scalar import Fields, ScalarCosts, accumulator_bound, scalar_requantize_tables
+from mcugen.ops.short_scale import short_scale
 from mcugen.ops.window import Window, as_image
 
 if TYPE_CHECKING:
@@ -33,54 +34,79 @@ def depthwise_pair_kernels(
     window = op.window
     if max(window.kernel) > KERNEL or window.dilation != (1, 1) or op.bias.ndim > 1:
         return ()
-    requantize = scalar_requantize_tables(
-        op.requantize, accumulator_bound(op.weight, op.bias), multiple=1
-    )
-    if requantize is None:
+    costs = ScalarCosts.of(target)
+    scale = _short_scale(op) if costs.short_strip_output else None
+    output_cycles = costs.short_strip_output if scale is not None else costs.strip_output
+    scale = _scale(op) if scale is None else scale
+    if scale is None:
         return ()
     image, result = as_image(inputs[0]), as_image(output)
-    call = _call(op, image, result, requantize)
+    call = _call(op, image, result, scale)
     rows, cols = window.along(0, image[0]), window.along(1, image[1])
     overlap = window_overlap(rows, cols, image[2], image[2], group=ROWS * result[1])
-    cycles = _cycles(op, result, target)
+    cycles = _cycles(op, result, costs, output_cycles)
     plain = Kernel(variant="pair", calls=(call,), cycles=cycles, overlaps=(overlap,))
     saved = saved_rows(window, image[1], result[1])
     return (plain, _saving(plain, saved, image, result)) if saved else (plain,)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How one of the two kernels requantizes."""
+
+    name: str
+    fields: Fields
+    tables: tuple[ConstTable, ...]
+
+
+def _scale(op: ConvS8) -> Scale | None:
+    """By multipliers."""
+    bound = accumulator_bound(op.weight, op.bias)
+    requantize = scalar_requantize_tables(op.requantize, bound, multiple=1)
+    if requantize is None:
+        return None
+    fields, tables = requantize
+    bias = ConstTable(suffix="bias", values=op.bias.astype(np.int32), comment="[ch]")
+    return Scale(name="pair", fields=(("bias", "bias"), *fields), tables=(bias, *tables))
+
+
+def _short_scale(op: ConvS8) -> Scale | None:
+    """By short factors, on Armv6-M."""
+    sums = accumulator_bound(op.weight, np.zeros_like(op.bias))
+    scale = short_scale(sums, op.bias, op.requantize)
+    if scale is None:
+        return None
+    table = ConstTable(suffix="scale", values=scale.words, comment="[ch, 2]")
+    return Scale(name="short", fields=(("scale", "scale"), *scale.fields()), tables=(table,))
+
+
 def _call(
-    op: ConvS8,
-    image: tuple[int, int, int],
-    output: tuple[int, int, int],
-    requantize: tuple[Fields, tuple[ConstTable, ...]],
+    op: ConvS8, image: tuple[int, int, int], output: tuple[int, int, int], scale: Scale
 ) -> KernelCall:
     stride, pads = op.window.stride, op.window.pads
-    requant_fields, requant_tables = requantize
     tile = tile_width(output[1], stride[1])
+    geometry = (
+        ("in_h", image[0]),
+        ("in_w", image[1]),
+        ("ch", image[2]),
+        ("out_h", output[0]),
+        ("out_w", output[1]),
+        ("stride_h", stride[0]),
+        ("stride_w", stride[1]),
+        ("pad_top", pads[0]),
+        ("pad_left", pads[1]),
+        ("pad_value", op.pad_value),
+        ("tile", tile),
+        ("saved", 0),
+        ("weight", "weight"),
+    )
     return KernelCall(
-        function="mcugen_depthwise_pair_s8",
+        function=f"mcugen_depthwise_{scale.name}_s8",
         header="mcugen_depthwise_pair.h",
-        fields=(
-            ("in_h", image[0]),
-            ("in_w", image[1]),
-            ("ch", image[2]),
-            ("out_h", output[0]),
-            ("out_w", output[1]),
-            ("stride_h", stride[0]),
-            ("stride_w", stride[1]),
-            ("pad_top", pads[0]),
-            ("pad_left", pads[1]),
-            ("pad_value", op.pad_value),
-            ("tile", tile),
-            ("saved", 0),
-            ("weight", "weight"),
-            ("bias", "bias"),
-            *requant_fields,
-        ),
+        fields=(*((f"image.{name}", value) for name, value in geometry), *scale.fields),
         tables=(
             ConstTable(suffix="weight", values=packed_weights(op.weight), comment="[ch, rows]"),
-            ConstTable(suffix="bias", values=op.bias.astype(np.int32), comment="[ch]"),
-            *requant_tables,
+            *scale.tables,
         ),
         scratch_bytes=4 * KERNEL * ((tile - 1) * stride[1] + KERNEL),
     )
@@ -92,7 +118,7 @@ def _saving(
     """The same kernel with that many input rows in the scratch."""
     row = image[1] * image[2]
     (call,) = plain.calls
-    fields = tuple((name, saved if name == "saved" else value) for name, value in call.fields)
+    fields = tuple((name, saved if name == "image.saved" else value) for name, value in call.fields)
     call = replace(call, fields=fields, scratch_bytes=call.scratch_bytes + saved * row)
     return Kernel(
         variant="pair_saving",
@@ -134,12 +160,13 @@ def packed_weights(weight: NDArray[np.int8]) -> NDArray[np.uint32]:
     return rows.view("<u4")[..., 0].astype(np.uint32)
 
 
-def _cycles(op: ConvS8, output: tuple[int, int, int], target: Target) -> float:
-    costs = ScalarCosts.of(target)
+def _cycles(
+    op: ConvS8, output: tuple[int, int, int], costs: ScalarCosts, output_cycles: float
+) -> float:
     out_h, out_w, ch = output
     tile = tile_width(out_w, op.window.stride[1])
     pairs = -(-out_h // ROWS)
     words = KERNEL * (out_w * op.window.stride[1] + 2)
     tiles = -(-out_w // tile)
-    channel = costs.strip * tiles + costs.strip_output * out_w + costs.strip_word * words
+    channel = costs.strip * tiles + output_cycles * out_w + costs.strip_word * words
     return float(pairs * ch * channel)

@@ -105,6 +105,7 @@ class ScalarCosts:
     # depthwise convolution: one channel of a tile, then what is within
     strip: float
     strip_output: float  # of both rows
+    short_strip_output: float  # with short factors, 0 where there are none
     strip_word: float
     # fully connected layer
     quad_input: float
@@ -138,7 +139,8 @@ ARMV6M_COSTS = ScalarCosts(
     block=219.1,
     group=25.1,
     strip=233.0,
-    strip_output=152.6,
+    strip_output=250.0,
+    short_strip_output=122.0,
     strip_word=10.6,
     quad_input=9.4,
     quad=246.3,
@@ -159,6 +161,7 @@ ARMV7M_COSTS = ScalarCosts(
     group=22.0,
     strip=101.5,
     strip_output=126.6,
+    short_strip_output=0.0,
     strip_word=9.3,
     quad_input=6.6,
     quad=32.9,
@@ -179,6 +182,7 @@ RISCV_COSTS = ScalarCosts(
     group=24.9,
     strip=55.8,
     strip_output=107.5,
+    short_strip_output=0.0,
     strip_word=11.1,
     quad_input=6.0,
     quad=0.0,

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers that are mostly zero on cores without the DSP extension: mcugen_sparse_pair.h."""
+"""Layers that are mostly zero on cores without the DSP extension.
+
+mcugen_sparse_pair.h, and mcugen_sparse_short.h on Armv6-M, where that is exact.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from numpy.typing import NDArray
 from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
-from mcugen.ops.scalar import accumulator_bound, scalar_requantize_tables
+from mcugen.ops.dsp import aligned
+from mcugen.ops.scalar import Fields, accumulator_bound, scalar_requantize_tables
+from mcugen.ops.short_scale import FRACTION, short_scale
 from mcugen.ops.sparse import STRIP, Columns, Tiles, as_row, image_fields, walk
 from mcugen.ops.window import as_image
 
@@ -25,6 +30,8 @@ PAIR = 2  # pixels of a strip that have words of their own; the others share the
 WORD_BYTES = 4  # what a delta is counted in
 MAX_STEP = 255 // WORD_BYTES
 MAX_GROUPS = 2**16 - 1  # in one row
+MAX_SHORT_GROUPS = 255  # in one row with short factors
+UNROLLED_GROUPS, GROUP_BYTES = 4, 50  # of the assembly for Armv6-M
 BIAS_LIMIT = 2**23
 
 
@@ -36,6 +43,7 @@ class Costs:
     column: float
     word: float
     row: float
+    short_row: float  # 0 where there are no short factors
     group: float
     # of a fully connected layer
     output: float
@@ -50,13 +58,34 @@ class Costs:
 
 
 ARMV6M_COSTS = Costs(
-    tile=186.0, column=103.5, word=11.4, row=189.0, group=31.2, output=90.0, weight=16.0
+    tile=186.0,
+    column=103.5,
+    word=11.4,
+    row=189.0,
+    short_row=116.0,
+    group=31.2,
+    output=90.0,
+    weight=16.0,
 )
 ARMV7M_COSTS = Costs(
-    tile=122.0, column=61.5, word=10.4, row=146.5, group=31.2, output=47.0, weight=13.0
+    tile=122.0,
+    column=61.5,
+    word=10.4,
+    row=146.5,
+    short_row=0.0,
+    group=31.2,
+    output=47.0,
+    weight=13.0,
 )
 RISCV_COSTS = Costs(
-    tile=94.0, column=40.5, word=11.4, row=115.0, group=31.2, output=47.0, weight=11.0
+    tile=94.0,
+    column=40.5,
+    word=11.4,
+    row=115.0,
+    short_row=0.0,
+    group=31.2,
+    output=47.0,
+    weight=11.0,
 )
 
 
@@ -64,57 +93,99 @@ def conv_kernels(
     op: ConvS8, inputs: Sequence[Shape], output: Shape, target: Target
 ) -> list[Kernel]:
     """The kernel of a convolution, none where it does not apply."""
-    if op.groups != 1 or op.bias.ndim != 1 or np.abs(op.bias).max(initial=0) >= BIAS_LIMIT:
+    if op.groups != 1 or op.bias.ndim != 1:
         return []
-    bound = accumulator_bound(op.weight, op.bias)
-    requantize = scalar_requantize_tables(op.requantize, bound, multiple=1)
     columns = Columns.of(op.window, PAIR)
     entries, counts = _groups(*_places(op.weight, columns))
-    if requantize is None or counts.max(initial=0) > MAX_GROUPS:
+    costs = Costs.of(target)
+    rows = _short_rows(op, counts) if costs.short_row else None
+    per_row = costs.short_row
+    if rows is None:
+        rows, per_row = _rows(op, counts), costs.row
+    if rows is None:
         return []
-    fields, (multiplier, shift) = requantize
-    upper, lower = (table.values.astype(np.int64) for table in (multiplier, shift))
-    scale = np.stack([256 * op.bias + lower, upper], axis=1)
     out_h, out_w = op.window.output_size(as_image(inputs[0])[:2])
     image = as_row(op, as_image(inputs[0]))
     result = as_row(op, (out_h, out_w, output[-1]))
     tiles = Tiles(out_h=result[0], out_w=result[1], strips=1)
-    words = op.window.kernel[0] * image[2] * columns.span
+    laid = op.window.kernel[0] * columns.span
+    words = laid * image[2]
     call = KernelCall(
-        function="mcugen_sparse_pair_conv_s8",
-        header="mcugen_sparse_pair.h",
+        function=f"mcugen_sparse_{rows.name}_conv_s8",
+        header=rows.header,
         fields=(
             *image_fields(op, image, result, columns),
-            ("entries", "entries"),
-            ("counts", "counts"),
-            ("scale", "scale"),
-            *fields[2:],
+            *((name, name) for name in ("entries", "counts", "scale")),
+            *rows.fields,
         ),
         tables=(
             ConstTable(
                 suffix="entries", values=entries, comment="[groups], bytes [2][4 * delta, weight]"
             ),
-            ConstTable(suffix="counts", values=counts.astype(np.uint16), comment="[out_ch]"),
-            ConstTable(
-                suffix="scale", values=(scale & 0xFFFFFFFF).astype(np.uint32), comment="[ch, 2]"
-            ),
+            ConstTable(suffix="counts", values=rows.counts.astype(np.uint16), comment="[out_ch]"),
+            ConstTable(suffix="scale", values=rows.scale, comment="[ch, 2]"),
             columns.table(),
         ),
-        scratch_bytes=4 * words
-        + -(-image[2] // 4) * 4
-        + (STRIP * result[2] if tiles.ragged else 0),
+        scratch_bytes=4 * words + aligned(image[2]) + (STRIP * result[2] if tiles.ragged else 0),
     )
-    rows, cols = (op.window.along(axis, image[axis]) for axis in (0, 1))
-    laid = op.window.kernel[0] * columns.span
+    weights = per_row * len(counts) + costs.group * int(counts.sum())
+    cycles = tiles.count * (costs.tile + costs.column * laid + costs.word * words + weights)
+    row_axis, column_axis = (op.window.along(axis, image[axis]) for axis in (0, 1))
+    overlap = tiles.overlap(row_axis, column_axis, (image[2], result[2]))
     return [
         Kernel(
-            variant="sparse",
-            skips_zeros=True,
-            calls=(call,),
-            cycles=_cycles(Costs.of(target), tiles.count, laid, words, counts),
-            overlaps=(tiles.overlap(rows, cols, (image[2], result[2])),),
+            variant="sparse", skips_zeros=True, calls=(call,), cycles=cycles, overlaps=(overlap,)
         )
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """What one of the two kernels knows of the rows of weights."""
+
+    name: str
+    header: str
+    counts: IntArray  # [out_ch]
+    scale: NDArray[np.uint32]  # [out_ch, 2]
+    fields: Fields
+
+
+def _rows(op: ConvS8, counts: IntArray) -> Rows | None:
+    """The rows with biases and multipliers."""
+    requantize = scalar_requantize_tables(
+        op.requantize, accumulator_bound(op.weight, op.bias), multiple=1
+    )
+    too_large = np.abs(op.bias).max(initial=0) >= BIAS_LIMIT
+    if requantize is None or too_large or counts.max(initial=0) > MAX_GROUPS:
+        return None
+    fields, (multiplier, shift) = requantize
+    upper, lower = (table.values.astype(np.int64) for table in (multiplier, shift))
+    scale = np.stack([256 * op.bias + lower, upper], axis=1) & 0xFFFFFFFF
+    return Rows(
+        name="pair",
+        header="mcugen_sparse_pair.h",
+        counts=counts,
+        scale=scale.astype(np.uint32),
+        fields=fields[2:],
+    )
+
+
+def _short_rows(op: ConvS8, counts: IntArray) -> Rows | None:
+    """The rows with short factors, on Armv6-M."""
+    sums = accumulator_bound(op.weight, np.zeros_like(op.bias))
+    scale = short_scale(sums, op.bias, op.requantize)
+    if scale is None:
+        scale = short_scale(sums, op.bias, op.requantize, FRACTION - 1)
+    if scale is None or counts.max(initial=0) > MAX_SHORT_GROUPS:
+        return None
+    skipped = GROUP_BYTES * (-counts % UNROLLED_GROUPS)
+    return Rows(
+        name="short" if scale.fraction == FRACTION else "short_wide",
+        header="mcugen_sparse_short.h",
+        counts=counts + 256 * skipped,
+        scale=scale.words,
+        fields=scale.fields(),
+    )
 
 
 def _places(weight: NDArray[np.int8], columns: Columns) -> tuple[NDArray[np.int8], IntArray]:
@@ -139,8 +210,3 @@ def _groups(weight: NDArray[np.int8], offsets: IntArray) -> tuple[NDArray[np.uin
         counts.append(len(parts[-1]))
     words = np.ascontiguousarray(np.concatenate(parts)).view("<u4")[:, 0]
     return words.astype(np.uint32), np.array(counts)
-
-
-def _cycles(costs: Costs, tiles: int, laid: int, words: int, counts: IntArray) -> float:
-    rows = costs.row * len(counts) + costs.group * int(counts.sum())
-    return tiles * (costs.tile + costs.column * laid + costs.word * words + rows)

@@ -29,6 +29,7 @@ from tests.ops.on_core import Case, check_on_core, network_of
 from tests.ops.sparse_ops import MASKS, plain, sparse_conv, sparse_rows
 
 M0PLUS = Target(core="cortex-m0plus", features=frozenset({"mul32"}))
+M3 = Target(core="cortex-m3", features=frozenset({"mul32", "mul64", "thumb2"}))
 CORES = ("cortex-m0plus", "cortex-m3", "riscv32imc")
 SAME = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
 
@@ -49,9 +50,9 @@ def convolutions(draw: st.DrawFn) -> Case:
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(convolutions())
-def test_any_convolution(case: Case) -> None:
-    check_op(*case, target=M0PLUS, minimum=16)
+@given(convolutions(), st.sampled_from([M0PLUS, M3]))
+def test_any_convolution(case: Case, target: Target) -> None:
+    check_op(*case, target=target, minimum=16)
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -76,6 +77,7 @@ def target_cases() -> list[Case]:
             (Window(kernel=(3, 3), stride=(2, 2), pads=(1, 1, 1, 1)), 7, "random"),
             (Window(kernel=(2, 2), dilation=(2, 2), stride=(1, 3)), 1, "dense"),
             (Window(kernel=(1, 5), pads=(0, 0, 1, 4)), 4, "empty rows"),
+            (Window(kernel=(1, 1)), 90, "dense"),
         ]
     ):
         op = sparse_conv(seed, (in_ch, 5), window, mask, "sparse")
@@ -103,8 +105,25 @@ def test_on_the_simulated_core(name: str) -> None:
 )
 def test_what_is_left_to_other_kernels(change: dict[str, Any]) -> None:
     op = sparse_conv(0, (8, 4), Window(kernel=(1, 1)), "random", "sparse")
-    assert len(op.implementations(((3, 5, 8),), (3, 5, 4), M0PLUS)) == 1
-    assert replace(op, **change).implementations(((3, 5, 8),), (3, 5, 4), M0PLUS) == ()
+    assert len(op.implementations(((3, 5, 8),), (3, 5, 4), M3)) == 1
+    assert replace(op, **change).implementations(((3, 5, 8),), (3, 5, 4), M3) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "called"),
+    [
+        ({}, "mcugen_sparse_short_conv_s8"),
+        ({"bias": np.full(4, 2**23)}, "mcugen_sparse_short_conv_s8"),
+        ({"weight": np.full((4, 1, 1, 40), 127, np.int8)}, "mcugen_sparse_short_wide_conv_s8"),
+        ({"weight": np.full((4, 1, 1, 70), 127, np.int8)}, "mcugen_sparse_pair_conv_s8"),
+    ],
+)
+def test_short_factors_where_they_are_exact(changes: dict[str, Any], called: str) -> None:
+    op = replace(sparse_conv(0, (40, 4), Window(kernel=(1, 1)), "random", "sparse"), **changes)
+    shape = (3, 5, op.weight.shape[-1])
+    (kernel,) = op.implementations((shape,), (3, 5, 4), M0PLUS)
+    assert kernel.calls[0].function == called
+    check_op(op, (shape,), (3, 5, 4), target=M0PLUS, minimum=16)
 
 
 @pytest.mark.parametrize(("mask", "chosen"), [("dense", "pair"), ("random", "sparse")])
