@@ -25,6 +25,8 @@ from mcugen.network import REFERENCE
 from mcugen.ops.base import Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.budget import check_budget
+from mcugen.quantize.stated import Settled
+from mcugen.quantize.stated_weights import sentence
 from mcugen.quantize.synthetic import match_moments
 from mcugen.report.report import make_report
 from mcugen.simulate.program import Program, program_of
@@ -82,7 +84,8 @@ def build(
         layout=options.input_layout,
     )
     source.check_choice(options.quant)
-    _check_prunable(source, options)
+    if options.prune is not None:
+        source.check_prunable()
     out = options.out or Path("build") / source.graph.name
     check_target(out)
     data = _read_data(source, options)
@@ -92,16 +95,6 @@ def build(
     with staging(out) as folder:
         report = _write_and_verify(folder, compiled, board, source, data, options, progress)
     return BuildResult(folder=out, report=report)
-
-
-def _check_prunable(source: Source, options: BuildOptions) -> None:
-    """Raise OptionError where a tuned network shall be pruned: its weights were trained as is."""
-    if options.prune is not None and source.quantization is not None:
-        msg = (
-            "the network was tuned, and its weights are taken as they are: leave out --prune, and "
-            "prune the model that it was made of"
-        )
-        raise OptionError(msg)
 
 
 def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
@@ -153,7 +146,7 @@ def _read_data(source: Source, options: BuildOptions) -> _Data:
     )
     source.check(samples)
     calibration = stored_inputs(graph, samples)
-    if synthetic and source.quantization is None:
+    if synthetic and not source.is_quantized:
         calibration = match_moments(graph, calibration) or calibration
     evaluation = None
     if options.evaluation is not None:
@@ -186,7 +179,11 @@ def _write_and_verify(
         size=size,
         accuracy=measured,
         proof=proof,
-        warnings=[*source.warnings, *_warnings(source, data, proof), *_hints(compiled, options)],
+        warnings=[
+            *source.warnings,
+            *_warnings(source, compiled, data, proof),
+            *_hints(compiled, options),
+        ],
     )
     report["files"] = sorted(path.name for path in folder.iterdir())
     text = json.dumps(report, indent=2) + "\n"
@@ -232,8 +229,23 @@ def _hints(compiled: Compilation, options: BuildOptions) -> Iterator[str]:
         )
 
 
-def _warnings(source: Source, data: _Data, proof: Proof) -> Iterator[str]:
-    if data.synthetic and source.quantization is None:
+def _unsaid(settled: Settled, data: _Data) -> Iterator[str]:
+    """What a model that brings its own quantization left to us."""
+    if data.synthetic:
+        whence = "synthetic inputs; accuracy is not vouched for: pass real samples with --calib"
+    else:
+        whence = "the calibration data"
+    yield from sentence(
+        f"the model does not quantize these tensors; their ranges come from {whence}",
+        settled.observed,
+    )
+    yield from settled.notes
+
+
+def _warnings(source: Source, compiled: Compilation, data: _Data, proof: Proof) -> Iterator[str]:
+    if compiled.settled is not None:
+        yield from _unsaid(compiled.settled, data)
+    elif data.synthetic and source.quantization is None:
         yield (
             "no calibration data: ranges come from synthetic inputs, accuracy is not vouched for; "
             "pass real samples with --calib"

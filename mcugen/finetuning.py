@@ -28,6 +28,7 @@ from mcugen.pruning.masks import zero_share
 from mcugen.pruning.training import PruneTraining, data_of
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.quantize import quantize
+from mcugen.quantize.stated import settle
 from mcugen.source import Model, open_model
 from mcugen.train.batches import ArrayBatches, Batches, LoaderBatches
 from mcugen.train.checkpoint import Checkpoint
@@ -244,18 +245,22 @@ def _start(model: Model, options: FinetuneOptions, progress: Progress) -> _Start
     if options.evaluation is not None:
         data = load_labelled(options.evaluation, shapes)
         evaluation = _arrays(graph, *data, EVALUATION_BATCH, 0)
-    if quantization is not None and options.pruning is not None:
-        msg = "the network was tuned: prune the model that it was made of, which trains it as well"
-        raise OptionError(msg)
+    if options.pruning is not None:
+        source.check_prunable()
     seen = None
     parent = graph
     if quantization is None:
         parent = graph = simplified(graph, options.quant)
-        if options.pruning is not None:
-            seen = data_of(batches.epoch(0), _objective(graph, options, distill=False).loss)
-            graph = options.pruning.start(graph, seen)
         stored = stored_inputs(graph, samples)
-        quantization = quantize(graph, stored, options.quant, progress=progress)
+        if source.is_quantized:
+            settled = settle(graph, stored)
+            parent = graph = settled.graph
+            quantization = settled.quantization
+        else:
+            if options.pruning is not None:
+                seen = data_of(batches.epoch(0), _objective(graph, options, distill=False).loss)
+                graph = options.pruning.start(graph, seen)
+            quantization = quantize(graph, stored, options.quant, progress=progress)
     return _Start(
         graph=graph,
         parent=parent,

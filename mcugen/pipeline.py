@@ -31,6 +31,7 @@ from mcugen.passes import (
     fold_constants,
     fold_transpose,
     fuse_clamp,
+    hoist_rounding,
     merge_padding,
     remove_channels,
 )
@@ -44,11 +45,13 @@ from mcugen.quantize import equalize
 from mcugen.quantize.adaround import Progress
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.quantize import quantize
+from mcugen.quantize.stated import Settled, is_stated, settle
 
 Pass = Callable[[Graph], Graph]
 
 FLOAT_PASSES: Mapping[str, Pass] = {
     "fold_constants": fold_constants.run,
+    "hoist_rounding": hoist_rounding.run,
     "drop_identities": drop_identities.run,
     "merge_padding": merge_padding.run,
     "fold_batchnorm": fold_batchnorm.run,
@@ -123,6 +126,7 @@ class Compilation:
     passes: tuple[PassRecord, ...]
     view: NetworkView
     files: Mapping[str, str]
+    settled: Settled | None  # where the model brought a quantization of its own
 
 
 def simplified(source: Graph, quant: QuantOptions | None = None) -> Graph:
@@ -146,15 +150,21 @@ def compile_graph(
     """Compile a float graph; `samples` are its inputs, float32 [N, *shape] in stored layout.
 
     A `quantization` that comes with the graph is taken as it is, and the graph with it: it has the
-    exact passes behind it, and is not pruned. `progress` is told of the steps of methods that take
-    their time.
+    exact passes behind it, and is not pruned. Nor is one that states its quantization in the graph
+    itself; `samples` serve what it leaves unsaid then. `progress` is told of the steps of methods
+    that take their time.
     """
     records: list[PassRecord] = []
     dense = graph = source
+    settled = None
     if quantization is None:
         dense = _prepared(source, options, records)
-        graph = _pruned(dense, samples, options, progress)
-        quantization = quantize(graph, samples, options.quant, progress=progress)
+        settled = settle(dense, samples) if is_stated(dense) else None
+        if settled is not None:
+            graph, quantization = check(settled.graph, "float", "settle"), settled.quantization
+        else:
+            graph = _pruned(dense, samples, options, progress)
+            quantization = quantize(graph, samples, options.quant, progress=progress)
     uncut = to_integer(graph, quantization, options.requant)
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))
@@ -179,6 +189,7 @@ def compile_graph(
         passes=tuple(records),
         view=view,
         files=render(view),
+        settled=settled,
     )
 
 

@@ -16,6 +16,7 @@ from mcugen.frontend.load import LoadOptions, load
 from mcugen.ir.graph import Graph
 from mcugen.ir.quantization import Quantization
 from mcugen.quantize.options import QuantOptions
+from mcugen.quantize.stated import is_stated
 from mcugen.tuned import TunedNetwork, is_tuned, load_tuned
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ class Source:
     program: ExportedProgram | None = None  # None for a tuned network
     quantization: Quantization | None = None  # of a tuned network, whose passes are done
 
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the network brings its own quantization, which is used as it stands."""
+        return self.quantization is not None or is_stated(self.graph)
+
     def check(self, samples: Inputs) -> None:
         """Compare the graph with torch's own run of the program, on samples in its axis order.
 
@@ -44,11 +50,22 @@ class Source:
             check_import(self.program, self.graph, samples)
 
     def check_choice(self, quant: QuantOptions) -> None:
-        """Raise OptionError where `quant` would choose what a tuned network has chosen already."""
-        if self.quantization is not None and quant != QuantOptions():
+        """Raise OptionError where `quant` would choose what the network has chosen already."""
+        if self.is_quantized and quant != QuantOptions():
+            why = "was tuned for its" if self.quantization is not None else "brings its own"
             msg = (
-                "the network was tuned for its quantization, which is taken as it is: leave out "
+                f"the network {why} quantization, which is used as it stands: leave out "
                 f"the options of quantization ({quant.text()})"
+            )
+            raise OptionError(msg)
+
+    def check_prunable(self) -> None:
+        """Raise OptionError where weights are used as they stand, and so cannot be pruned."""
+        if self.is_quantized:
+            why = "was tuned" if self.quantization is not None else "brings its own quantization"
+            msg = (
+                f"the network {why}, and its weights are used as they stand: leave out --prune, "
+                "and prune the float model that it was made of"
             )
             raise OptionError(msg)
 
@@ -69,9 +86,10 @@ def open_model(
         return Source(graph=graph, kind="tuned network", quantization=network.quantization)
     assert not isinstance(model, TunedNetwork)
     loaded = load(model, options)
+    graph = to_graph(loaded.program, _name(name, loaded.name), layout)
     return Source(
-        graph=to_graph(loaded.program, _name(name, loaded.name), layout),
-        kind=loaded.kind,
+        graph=graph,
+        kind=f"{loaded.kind}, quantized" if is_stated(graph) else loaded.kind,
         warnings=loaded.warnings,
         program=loaded.program,
     )

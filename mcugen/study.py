@@ -108,7 +108,7 @@ def study(
     )
     source = open_model(model, loading, layout=options.input_layout)
     source.check_choice(options.quant)
-    if source.quantization is not None:
+    if source.is_quantized:
         msg = "the network brings its own quantization; there is nothing to choose"
         raise OptionError(msg)
     shapes = input_shapes(source.graph)

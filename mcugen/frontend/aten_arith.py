@@ -75,9 +75,10 @@ def along_channels(value: Value, constant: FloatArray) -> FloatArray | None:
     return None
 
 
-def _constant(b: Builder, array: FloatArray, other: Value) -> Value:
+def _constant(b: Builder, constant: torch.Tensor | Number, other: Value) -> Value:
     """A constant operand; its leading axis of 1 is the batch where the other operand has one."""
-    return b.constant(array, other.batched and array.ndim > 1 and array.shape[0] == 1)
+    tensor = torch.as_tensor(constant)
+    return b.constant(tensor, other.batched and tensor.dim() > 1 and tensor.shape[0] == 1)
 
 
 def _combine(b: Builder, left: Operand, right: Operand, factors: tuple[float, float]) -> Value:
@@ -90,7 +91,7 @@ def _combine(b: Builder, left: Operand, right: Operand, factors: tuple[float, fl
     array = _as_array(right)
     shift = along_channels(left, array)
     if shift is None:
-        return binary(b, Add(factors=factors), left, _constant(b, array, left))
+        return binary(b, Add(factors=factors), left, _constant(b, right, left))
     scale = np.array([factors[0]], np.float32)
     return b.apply(ScaleShift(scale=scale, shift=shift * np.float32(factors[1])), left)
 
@@ -117,7 +118,7 @@ def _mul(b: Builder, left: Operand, right: Operand) -> Value:
     array = _as_array(right)
     scale = along_channels(left, array)
     if scale is None:
-        return binary(b, Mul(), left, _constant(b, array, left))
+        return binary(b, Mul(), left, _constant(b, right, left))
     return b.apply(ScaleShift(scale=scale, shift=np.zeros(1, np.float32)), left)
 
 

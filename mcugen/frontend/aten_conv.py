@@ -11,6 +11,7 @@ import torch
 
 from mcugen.errors import ModelError
 from mcugen.frontend.builder import Builder, Value, to_numpy
+from mcugen.ir.quantization import WeightGrid
 from mcugen.ops import Conv, Linear, Window
 from mcugen.ops.window import Pads
 
@@ -52,6 +53,7 @@ def convolution(
 ) -> Value:
     """conv1d and conv2d. weight: [out_ch, in_ch / groups, (h,) w]."""
     rank = image_rank(value, weight.dim() - 2)
+    grid = _grid(b, weight)
     if rank == 1:
         weight = weight.unsqueeze(2)
     window = Window(
@@ -71,6 +73,7 @@ def convolution(
             kernel=window.kernel, stride=window.stride, dilation=window.dilation, pads=pads
         ),
         groups=groups,
+        grid=grid,
     )
     return b.apply_channels_last(op, value)
 
@@ -97,7 +100,7 @@ def linear(
     b: Builder, value: Value, weight: torch.Tensor, bias: torch.Tensor | None = None
 ) -> Value:
     """Linear. weight: [out_features, in_features]."""
-    op = Linear(weight=to_numpy(weight), bias=_bias(bias, weight.shape[0]))
+    op = Linear(weight=to_numpy(weight), bias=_bias(bias, weight.shape[0]), grid=_grid(b, weight))
     operand = b.last_axis(value, -1)
     return b.apply(op, operand, (*value.shape[:-1], weight.shape[0]))
 
@@ -111,14 +114,22 @@ def _addmm(
     beta: float = 1,
     alpha: float = 1,
 ) -> Value:
-    return linear(b, value, weight.t() * alpha, bias.expand(weight.shape[1]) * beta)
+    rows = b.roundings.moved(weight, torch.t)
+    rows = rows if alpha == 1 else rows * alpha
+    return linear(b, value, rows, bias.expand(weight.shape[1]) * beta)
 
 
 def _matmul(b: Builder, value: Value, weight: Any) -> Value:
     if not isinstance(weight, torch.Tensor) or weight.dim() != 2:
         msg = "matrix product is supported with a constant matrix on the right only"
         raise ModelError(msg)
-    return linear(b, value, weight.t())
+    return linear(b, value, b.roundings.moved(weight, torch.t))
+
+
+def _grid(b: Builder, weight: torch.Tensor) -> WeightGrid | None:
+    """What the model itself rounded a weight to, None where it did not."""
+    rounding = b.roundings.of(weight)
+    return None if rounding is None else rounding.grid()
 
 
 def _bias(bias: torch.Tensor | None, channels: int) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -18,13 +18,14 @@ from mcugen.frontend import (
     aten_move,
     aten_pointwise,
     aten_pool,
+    aten_quantized,
     aten_reduce,
     aten_resize,
     aten_shape,
 )
-from mcugen.frontend.builder import Unavailable, Value
+from mcugen.frontend.builder import Quantized, Unavailable, Value
 
-Handler = Callable[..., "Value | tuple[Value | Unavailable, ...]"]
+Handler = Callable[..., "Value | Quantized | tuple[Value | Unavailable, ...]"]
 
 HANDLERS: dict[str, Handler] = {
     **aten_arith.HANDLERS,
@@ -32,6 +33,7 @@ HANDLERS: dict[str, Handler] = {
     **aten_move.HANDLERS,
     **aten_pointwise.HANDLERS,
     **aten_pool.HANDLERS,
+    **aten_quantized.HANDLERS,
     **aten_reduce.HANDLERS,
     **aten_resize.HANDLERS,
     **aten_shape.HANDLERS,

@@ -12,7 +12,7 @@ from torch.nn import functional
 from mcugen.errors import ModelError
 from mcugen.frontend.aten_arith import common_perm
 from mcugen.frontend.aten_shape import reshape, squeeze, unsqueeze
-from mcugen.frontend.builder import Builder, Value, to_numpy
+from mcugen.frontend.builder import Builder, Value
 from mcugen.ops import Concat, Gather, Pad, Slice
 
 Tensor = Value | torch.Tensor
@@ -58,7 +58,7 @@ def _cat(b: Builder, tensors: Sequence[Tensor], dim: int = 0) -> Value:
 def _operand(b: Builder, tensor: Tensor, batched: bool) -> Value:
     """A tensor as a value with a batch axis, or without one."""
     if isinstance(tensor, torch.Tensor):
-        return b.constant(to_numpy(tensor), batched)
+        return b.constant(tensor, batched)
     if tensor.batched == batched:
         return tensor
     shape = tensor.torch_shape[1:] if batched else tensor.torch_shape

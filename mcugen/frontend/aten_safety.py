@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which operators a model file may name: ATen's that compute and do nothing else."""
+"""Which operators a model file may name: those that compute and do nothing else."""
 
 from __future__ import annotations
 
+import importlib
 import re
 
 import torch
@@ -19,6 +20,29 @@ _MAKERS = re.compile(
     "aten::(arange|range|linspace|logspace|eye|zeros|ones|full|empty|empty_permuted|empty_strided"
     "|scalar_tensor|tril_indices|triu_indices)"
 )
+
+
+QUANTIZED = "quantized_decomposed"
+_QUANTIZED_NAMES = re.compile(
+    "(de)?quantize_per_tensor.(default|tensor|tensor2)|(de)?quantize_per_channel.default"
+    "|choose_qparams(_symmetric)?.tensor"
+)
+
+
+def known_operator(target: str) -> OpOverload | None:
+    """The operator that `torch.ops.` and a target name, None for what is no harmless one."""
+    return aten_operator(target) or _quantized_operator(target)
+
+
+def _quantized_operator(target: str) -> OpOverload | None:
+    """Those of torch's quantization (pt2e), which torch defines where they are asked for alone."""
+    namespace, _, name = target.removeprefix("torch.ops.").partition(".")
+    if namespace != QUANTIZED or not _QUANTIZED_NAMES.fullmatch(name):
+        return None
+    importlib.import_module("torch.ao.quantization.fx._decomposed")
+    packet, _, overload = name.partition(".")
+    found = getattr(getattr(getattr(torch.ops, namespace), packet), overload)
+    return found if isinstance(found, OpOverload) else None
 
 
 def aten_operator(target: str) -> OpOverload | None:

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from mcugen.errors import ModelError
-from mcugen.ir.graph import Node, Origin, Shape
+from mcugen.frontend.roundings import Roundings
+from mcugen.ir.graph import Node, Origin, QParams, Shape
 from mcugen.ops import Constant, Op, Reshape, Transpose
 
 Perm = tuple[int, ...]
@@ -62,6 +63,14 @@ class Unavailable:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantized:
+    """A tensor as the model's integers; `value` is what they mean. Only dequantize may read it."""
+
+    value: Value
+    qparams: QParams
+
+
 def channels_last(rank: int) -> Perm:
     """The layout that puts the model's first axis, the channels, last."""
     return (*range(1, rank), 0)
@@ -76,6 +85,7 @@ class Builder:
         self.shapes: dict[str, Shape] = {}
         self.origin = Origin()
         self.hint = ""
+        self.roundings = Roundings()
         self._taken: set[str] = set()
 
     def emit(self, op: Op, inputs: Sequence[str]) -> str:
@@ -102,10 +112,14 @@ class Builder:
         stored = self.shapes[name]
         return replace(operand, node=name, shape=(stored[-1], *stored[:-1]))
 
-    def constant(self, array: NDArray[np.generic], batched: bool = False) -> Value:
+    def constant(self, tensor: torch.Tensor, batched: bool = False) -> Value:
         """A constant tensor as a value; a leading axis of 1 counts as batch where `batched`."""
-        shape = array.shape[1:] if batched else array.shape
-        op = Constant(values=np.ascontiguousarray(array.reshape(shape), np.float32))
+        shape = tuple(tensor.shape[1:] if batched else tensor.shape)
+        rounding = self.roundings.of(tensor)
+        op = Constant(
+            values=to_numpy(tensor).reshape(shape),
+            qparams=None if rounding is None else rounding.qparams(),
+        )
         return Value(
             node=self.emit(op, []), shape=shape, perm=tuple(range(len(shape))), batched=batched
         )

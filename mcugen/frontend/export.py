@@ -11,12 +11,11 @@ from typing import Any, Literal
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
-from torch.fx import Interpreter
 from torch.fx import Node as FxNode
 
 from mcugen.errors import ModelError, UnsupportedOpError
 from mcugen.frontend.aten_map import HANDLERS, Handler
-from mcugen.frontend.builder import Builder, Unavailable, Value, channels_last
+from mcugen.frontend.builder import Builder, Quantized, Unavailable, Value, channels_last
 from mcugen.ir.graph import Graph, Node, Origin, Shape
 from mcugen.ops import Input
 
@@ -25,6 +24,8 @@ InputLayout = Literal["nhwc", "nchw"]
 # operators that decide what an input's axes mean, looked for behind element-wise ones
 _CHANNELS_FIRST = ("conv", "pool", "batch_norm", "upsample", "pixel", "prelu", "pad")
 _AXIS_ORDER = ("linear", "permute", "transpose", "mm", "flatten", "view", "reshape", "softmax")
+
+_INTEGERS = "its integers have no meaning outside: put the dequantize that belongs to it behind it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,9 +227,11 @@ class _Walker:
         if missing:
             self._problem(self._where(node), missing[0].why)
             return _Poison()
-        if not any(isinstance(t, Value) for t in tensors):
+        if not any(isinstance(t, (Value, Quantized)) for t in tensors):
             with torch.no_grad():
-                return target(*args, **kwargs)  # type: ignore[operator]
+                result = target(*args, **kwargs)  # type: ignore[operator]
+            self.builder.roundings.follow(target, args, result)
+            return result
         return self._handle(node, args, kwargs)
 
     def _handler(self, node: FxNode) -> Handler | None:
@@ -243,14 +246,17 @@ class _Walker:
         handler, key = self._handler(node), _key(node.target)
         if handler is None:
             return _Poison()
+        if "dequantize" not in key and any(isinstance(t, Quantized) for t in _flat((args, kwargs))):
+            self._problem(self._where(node), f"{key} reads a quantized tensor; {_INTEGERS}")
+            return _Poison()
         try:
             return handler(self.builder, *args, **kwargs)
         except ModelError as error:
-            self._problem(self._where(node), f"{key.split('.')[0]}: {error}")
+            self._problem(self._where(node), f"{_short(key)}: {error}")
         except (TypeError, AttributeError) as error:
             self._problem(
                 self._where(node),
-                f"aten.{key} is called in a way that is not supported ({error})",
+                f"{node.target} is called in a way that is not supported ({error})",
             )
         return _Poison()
 
@@ -281,6 +287,8 @@ class _Walker:
                 results.append(self._as_output(value))
             elif isinstance(value, Unavailable):
                 self._problem("output", value.why)
+            elif isinstance(value, Quantized):
+                self._problem("output", f"an output is a quantized tensor; {_INTEGERS}")
             elif not isinstance(value, _Poison):
                 self._problem("output", "an output does not depend on any input")
         if not results and not self.problems:
@@ -293,7 +301,7 @@ class _Walker:
 
 
 def _supported() -> tuple[str, ...]:
-    names = {key.split(".")[0] for key in HANDLERS}
+    names = {_short(key) for key in HANDLERS}
     return tuple(sorted(name for name in names if not name.startswith("_") and name[-1] != "_"))
 
 
@@ -340,6 +348,11 @@ def _key(target: Any) -> str:
     return text.removeprefix("aten.")
 
 
+def _short(key: str) -> str:
+    """An operator's name alone, without namespace and overload."""
+    return key.split(".")[-2]
+
+
 def _flat(tree: Any) -> Iterable[Any]:
     if isinstance(tree, (list, tuple)):
         for item in tree:
@@ -366,30 +379,6 @@ def _first_meaning(node: FxNode) -> str | None:
             return "axes"
         queue.extend(reader.users)
     return None
-
-
-def run_program(
-    program: ExportedProgram, inputs: Sequence[torch.Tensor]
-) -> tuple[torch.Tensor, ...]:
-    """The program's own outputs for its tensor inputs, batch axis included where it has one.
-
-    Interpreted node by node: `program.module()` would compile source text in which torch writes the
-    names of parameters, and not every name can stand there.
-    """
-    held = {**program.state_dict, **program.constants}
-    given = iter(inputs)
-    arguments = [
-        next(given) if spec.kind == InputKind.USER_INPUT else held[str(spec.target)]
-        for spec in program.graph_signature.input_specs
-    ]
-    with torch.no_grad():
-        results = Interpreter(program.graph_module).run(*arguments)
-    kinds = [spec.kind for spec in program.graph_signature.output_specs]
-    return tuple(
-        result
-        for kind, result in zip(kinds, results, strict=True)
-        if kind == OutputKind.USER_OUTPUT and isinstance(result, torch.Tensor)
-    )
 
 
 def input_shapes(graph: Graph) -> Sequence[Shape]:

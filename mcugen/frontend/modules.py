@@ -24,15 +24,26 @@ _MAX_VALUES = 1 << 28  # of an input
 def export_module(module: nn.Module, shapes: Sequence[Shape] | None) -> Program:
     """The program of a module; `shapes` are those of its inputs with the batch axis.
 
-    The module itself is left as it is. Raises ModelError where it does not run on inputs of these
+    A graph module that torch.export made, such as a quantized one, knows them itself. The module is
+    left as it is. Raises ModelError where it does not run on inputs of these
     shapes, or torch.export cannot trace it.
     """
-    wanted = required_shapes(shapes)
+    wanted = required_shapes(shapes or _recorded_shapes(module))
     own, warnings = _float_copy(module)
     inputs = tuple(torch.zeros(shape) for shape in wanted)
     with torch.no_grad():
         run_once(own, inputs)
         return Program(program=_export(own, inputs), warnings=warnings)
+
+
+def _recorded_shapes(module: nn.Module) -> list[Shape]:
+    """The shapes of the inputs that a graph module was traced with, nothing for other modules."""
+    if not isinstance(module, torch.fx.GraphModule):
+        return []
+    traced = [n.meta.get("val") for n in module.graph.nodes if n.op == "placeholder"]
+    shapes = [tuple(x.shape) for x in traced if isinstance(x, torch.Tensor)]
+    fixed = all(isinstance(size, int) for shape in shapes for size in shape)
+    return shapes if fixed and len(shapes) == len(traced) else []
 
 
 def required_shapes(shapes: Sequence[Shape] | None) -> Sequence[Shape]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mcugen.errors import ModelError, UnsupportedOpError
-from mcugen.frontend.aten_safety import aten_operator
+from mcugen.frontend.aten_safety import known_operator
 from mcugen.frontend.export import Problem, Survey, origin_from
 from mcugen.frontend.symbols import Bindings, checked_int, size_value
 
@@ -134,7 +134,7 @@ class _Rewriter:
 
     def _node(self, node: Text) -> dict[str, Any]:
         metadata = _safe_metadata(node["metadata"])
-        if aten_operator(str(node["target"])) is None:
+        if known_operator(str(node["target"])) is None:
             where = _where(node["metadata"]) or str(node.get("name", ""))
             shown = str(node["target"]).removeprefix("torch.ops.")
             self.problems.append(

@@ -7,6 +7,7 @@ from mcugen.ops.base import Input, IntOp, Op
 from mcugen.ops.concat import Concat
 from mcugen.ops.constant import Constant
 from mcugen.ops.conv import Conv
+from mcugen.ops.fake_quantize import FakeQuantize
 from mcugen.ops.gather import Gather
 from mcugen.ops.linear import Linear
 from mcugen.ops.max_pool import AdaptiveMaxPool, MaxPool
@@ -50,6 +51,7 @@ __all__ = [
     "Constant",
     "Conv",
     "Exp",
+    "FakeQuantize",
     "Gather",
     "HardSigmoid",
     "HardSwish",

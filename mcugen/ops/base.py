@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, RequantMode
 from mcugen.ir.graph import QParams, Shape
-from mcugen.ir.quantization import WeightQuant
+from mcugen.ir.quantization import WeightGrid, WeightQuant
 
 if TYPE_CHECKING:
     import torch
@@ -235,6 +235,14 @@ class Op(ABC):
         """Quantization of the output where the operator dictates it, None where ranges choose."""
         return None
 
+    @property
+    def rounds_to(self) -> QParams | None:
+        """What the operator rounds its one operand to and does nothing else; None for all others.
+
+        A model that brings its own quantization says it with these.
+        """
+        return None
+
     def with_clamp(self, clamp: Clamp) -> Op | None:
         """This operator with `clamp` applied to its output, None where it cannot take one."""
         return None
@@ -257,8 +265,13 @@ class Op(ABC):
         """
         return None
 
+    @property
+    def weight_grid(self) -> WeightGrid | None:
+        """What the model itself rounded the weight to, None where it did not."""
+        return None
+
     def with_weight_arrays(self, weight: FloatArray, bias: FloatArray) -> Op:
-        """This operator with another weight and bias of the same shapes.
+        """This operator with another weight and bias of the same shapes, on no grid.
 
         Torch tensors will do as well, where `forward` alone is to be called: it is differentiable
         in them.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mcugen.fixed_point import IntArray, round_half_up
-from mcugen.ir.graph import Shape
+from mcugen.ir.graph import QParams, Shape
 from mcugen.ops.base import FloatArray, Interval, IntOp, KernelCall, Lowering, Op
 from mcugen.ops.channels import Kept
 
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Constant(Op):
-    """values: float32 [*shape]."""
+    """values: float32 [*shape]. qparams: what the model itself rounded them to, if it did."""
 
     kind: ClassVar[str] = "constant"
     computes: ClassVar[bool] = False
     values: FloatArray
+    qparams: QParams | None = None
+
+    def fixed_qparams(self) -> QParams | None:
+        """The model's own."""
+        return self.qparams
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """The array's shape."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
+from mcugen.ir.quantization import WeightGrid
 from mcugen.ops import (
     conv_dsp,
     conv_mve,
@@ -65,6 +66,7 @@ class Conv(Op):
     window: Window
     groups: int = 1
     clamp: Clamp = NO_CLAMP
+    grid: WeightGrid | None = None  # of the weight, where the model rounded it
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """[H, W, C] to [out_h, out_w, out_ch], or the same without H."""
@@ -127,9 +129,14 @@ class Conv(Op):
         """Weight and bias."""
         return self.weight, self.bias
 
+    @property
+    def weight_grid(self) -> WeightGrid | None:
+        """What the model itself rounded the weight to."""
+        return self.grid
+
     def with_weight_arrays(self, weight: FloatArray, bias: FloatArray) -> Conv:
         """The same convolution over another weight and bias."""
-        return replace(self, weight=weight, bias=bias)
+        return replace(self, weight=weight, bias=bias, grid=None)
 
     def with_clamp(self, clamp: Clamp) -> Conv:
         """The same convolution, clamped."""
@@ -145,20 +152,25 @@ class Conv(Op):
         if self.clamp != NO_CLAMP:
             return None
         weight = self.weight * scale.reshape(-1, 1, 1, 1)
-        return replace(self, weight=weight, bias=self.bias * scale + shift)
+        grid = self.grid and self.grid.scaled(scale)
+        return replace(self, weight=weight, bias=self.bias * scale + shift, grid=grid)
 
     def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Conv | None:
         """w * (s x + t) + b = (w s) * x + (b + sum w t), per input channel.
 
-        Only without padding, or without shift: padding puts 0 where s x + t would be t.
+        Only without padding, or without shift: padding puts 0 where s x + t would be t. And only
+        where weights that are on a grid stay on one.
         """
-        if any(self.window.pads) and np.any(shift != 0):
+        taps = self._per_tap(scale)
+        grid = self.grid and self.grid.scaled_within(taps[:, 0, 0])
+        if (any(self.window.pads) and np.any(shift != 0)) or (self.grid and not grid):
             return None
         added = (self.weight * self._per_tap(shift)).sum(axis=(1, 2, 3), dtype=np.float64)
         return replace(
             self,
-            weight=self.weight * self._per_tap(scale),
+            weight=self.weight * taps,
             bias=(self.bias + added).astype(np.float32),
+            grid=grid,
         )
 
     def _per_tap(self, values: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
+from mcugen.ir.quantization import WeightGrid
 from mcugen.ops import (
     dsp,
     linear_dsp,
@@ -57,6 +58,7 @@ class Linear(Op):
     weight: FloatArray
     bias: FloatArray
     clamp: Clamp = NO_CLAMP
+    grid: WeightGrid | None = None  # of the weight, where the model rounded it
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """[..., in_ch] to [..., out_ch]."""
@@ -99,9 +101,14 @@ class Linear(Op):
         """Weight and bias."""
         return self.weight, self.bias
 
+    @property
+    def weight_grid(self) -> WeightGrid | None:
+        """What the model itself rounded the weight to."""
+        return self.grid
+
     def with_weight_arrays(self, weight: FloatArray, bias: FloatArray) -> Linear:
         """The same layer over another weight and bias."""
-        return replace(self, weight=weight, bias=bias)
+        return replace(self, weight=weight, bias=bias, grid=None)
 
     def with_clamp(self, clamp: Clamp) -> Linear:
         """The same layer, clamped."""
@@ -112,14 +119,26 @@ class Linear(Op):
         if self.clamp != NO_CLAMP:
             return None
         return replace(
-            self, weight=self.weight * scale.reshape(-1, 1), bias=self.bias * scale + shift
+            self,
+            weight=self.weight * scale.reshape(-1, 1),
+            bias=self.bias * scale + shift,
+            grid=self.grid and self.grid.scaled(scale),
         )
 
-    def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Linear:
-        """W (s x + t) + b = (W s) x + (b + W t), per input."""
+    def absorb_input_scale_shift(self, scale: FloatArray, shift: FloatArray) -> Linear | None:
+        """W (s x + t) + b = (W s) x + (b + W t), per input.
+
+        Only where weights that are on a grid stay on one.
+        """
+        grid = self.grid and self.grid.scaled_within(np.broadcast_to(scale, self.weight.shape))
+        if self.grid and not grid:
+            return None
         added = (self.weight * shift).sum(axis=1, dtype=np.float64)
         return replace(
-            self, weight=self.weight * scale, bias=(self.bias + added).astype(np.float32)
+            self,
+            weight=self.weight * scale,
+            bias=(self.bias + added).astype(np.float32),
+            grid=grid,
         )
 
     def permute_inputs(self, order: IntArray) -> Linear:
@@ -130,7 +149,8 @@ class Linear(Op):
 
     def permute_outputs(self, order: IntArray) -> Linear:
         """Rows of the weights in that order."""
-        return replace(self, weight=self.weight[order], bias=self.bias[order])
+        grid = self.grid and self.grid.take(order)
+        return replace(self, weight=self.weight[order], bias=self.bias[order], grid=grid)
 
     def lower(self, ctx: Lowering) -> LinearS8:
         """Symmetric weights; the input's zero point goes into the bias."""

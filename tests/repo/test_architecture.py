@@ -23,7 +23,7 @@ ROOMS_WITHOUT_OPERATORS = ("ir", "plan", "emit", "verify", "simulate")
 # import rule has to do.
 EVERYDAY = {"add", "concat", "constant", "mean", "pad", "pointwise", "reshape", "slice", "split"}
 EVERYDAY |= {"max", "scale", "shift", "transpose", "arithmetic", "window", "clip", "input"}
-EVERYDAY |= {"output", "affine"}
+EVERYDAY |= {"output", "affine", "quantize"}
 
 
 def modules_of(room: str) -> list[Path]:
