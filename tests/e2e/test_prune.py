@@ -185,6 +185,34 @@ def test_what_was_pruned_and_trained_is_what_is_built(
     assert report["verification"]["host"]["mismatches"] == 0
 
 
+@pytest.mark.parametrize(
+    ("board", "amount"),
+    [
+        ("cortex-m4", ("--sparsity", 0.8, "--pattern", "block2x2")),
+        pytest.param("cortex-m4", ("--sparsity", 0.8), marks=pytest.mark.slow),
+        pytest.param("cortex-m0plus", ("--pattern", "1:8"), marks=pytest.mark.slow),
+        pytest.param("cortex-m0plus", ("--sparsity", 0.8), marks=pytest.mark.slow),
+        pytest.param(
+            "cortex-m4",
+            ("--pattern", "channel", "--macs", 0.5, "--keep-dense", "none"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_the_simulated_core_gives_the_bits_of_what_was_pruned(
+    model: Path, data: Path, tmp_path: Path, board: str, amount: tuple[object, ...]
+) -> None:
+    out = tmp_path / "p.pt"
+    fixed = ("--train", data, "--epochs", 1, "--out", out, "--quiet")
+    assert mcugen("prune", model, *fixed, *amount).exit_code == 0
+    report = report_of(build(out, "--calib", data, out=tmp_path / "c", board=board, simulate=2))
+    assert any(layer["skips_zeros"] for layer in report["layers"]) == ("channel" not in amount)
+    [simulated] = [
+        found for target, found in report["verification"].items() if target.startswith(board)
+    ]
+    assert (simulated["inputs"], simulated["mismatches"]) == (2, 0)
+
+
 def test_channels_stay_away_while_the_others_are_trained(
     model: Path, data: Path, tmp_path: Path
 ) -> None:
