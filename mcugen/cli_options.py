@@ -197,6 +197,11 @@ def prune_options(flag: str) -> Callable[[F], F]:
             "--macs", type=float, help="With channel: share of all products that is left."
         ),
         click.option(
+            "--round-to",
+            type=int,
+            help="With channel: what the channels that stay are a multiple of.  [default: 4]",
+        ),
+        click.option(
             "--allocation", help=f"How layers share the sparsity: {', '.join(ALLOCATIONS)}."
         ),
         click.option(
@@ -211,6 +216,7 @@ def prune_options(flag: str) -> Callable[[F], F]:
             default=None,
             help="Refit the weights that stay to the samples.  [default: with obs]",
         ),
+        click.option("--rounds", type=int, help="Of pruning and refitting.  [default: 8]"),
         click.option("--allow-empty", is_flag=True, help="Layers may lose all of their weights."),
     )
 
@@ -230,7 +236,10 @@ def taken_prune(
     None where no criterion is given and there is no default. Raises OptionError for options that
     then mean nothing.
     """
-    names = ("pattern", "sparsity", "threshold", "macs", "allocation", "keep_dense", "reconstruct")
+    names = (
+        *("pattern", "sparsity", "threshold", "macs", "allocation", "keep_dense"),
+        *("reconstruct", "rounds", "round_to"),
+    )
     given = {name: choices.pop(name) for name in names}
     given = {name: x for name, x in given.items() if x not in (None, ())}
     if choices.pop("allow_empty"):

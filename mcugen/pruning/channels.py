@@ -7,7 +7,8 @@ constant, and the exact pass on the integer graph takes it out of all layers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +33,9 @@ def channel_masks(graph: Graph, data: Data, options: PruneOptions) -> dict[str, 
     """Masks of whole output channels that leave at most `options.macs` of all products.
 
     A channel's score is the sum of its weights', over the mean of its layer; that of a group the
-    mean over its layers. Raises ModelError where even all channels that can go are not enough.
+    mean over its layers. Of groups of the same layers so many go at once that what stays is always
+    a multiple of `options.round_to`. Raises ModelError where even all channels that can go are not
+    enough.
     """
     assert options.macs is not None
     layers = prunable(graph, replace(options, keep_dense=("none",)))
@@ -41,7 +44,7 @@ def channel_masks(graph: Graph, data: Data, options: PruneOptions) -> dict[str, 
     samples = [x.numpy() for x in data.inputs()]
     quantization = quantize(graph, samples, QuantOptions(method="integerize"))
     groups = _groups(to_integer(graph, quantization, "single"), layers, fixed)
-    ordered = _in_order(groups, layers, score(graph, layers, data, options))
+    ordered = _in_order(groups, layers, score(graph, layers, data, options), options.round_to)
     whole = _macs(graph, quantization, {})
 
     def enough(count: int) -> bool:
@@ -52,8 +55,9 @@ def channel_masks(graph: Graph, data: Data, options: PruneOptions) -> dict[str, 
         least = _macs(graph, quantization, _masks(layers, ordered)) / whole
         kept = ", ".join(title(node) for node in layers if node.name in fixed) or "none"
         msg = (
-            f"macs {options.macs:g}: removing all {len(ordered)} groups of channels that can go "
-            f"leaves {least:.3f} of the products; choose more, or keep fewer layers dense ({kept})"
+            f"macs {options.macs:g}: removing all {sum(map(len, ordered))} channels that can go "
+            f"leaves {least:.3f} of the products; choose more, round to less than "
+            f"{options.round_to} channels, or keep fewer layers dense ({kept})"
         )
         raise ModelError(msg)
     low, high = 0, len(ordered)
@@ -90,23 +94,38 @@ def _groups(integer: Graph, layers: Sequence[Node], fixed: set[str]) -> list[Row
 
 
 def _in_order(
-    groups: Sequence[Rows], layers: Sequence[Node], scores: Mapping[str, Scores]
+    groups: Sequence[Rows], layers: Sequence[Node], scores: Mapping[str, Scores], round_to: int
 ) -> list[Rows]:
-    """Those of lowest score first, without the ones that would take a layer's last channel."""
+    """What goes at once, lowest score first, without what would take a layer's last channel."""
     worth = {}
     for node in layers:
         rows = scores[node.name].reshape(len(weight_of(node)), -1).sum(axis=1)
         worth[node.name] = rows / max(float(rows.mean()), 1e-300)
     values = [float(np.mean([worth[name][channel] for name, channel in rows])) for rows in groups]
+    bundles = list(_bundles(groups, values, round_to))
+    means = [float(np.mean([values[number] for number in bundle])) for bundle in bundles]
     left = {node.name: len(weight_of(node)) for node in layers}
     ordered = []
-    for number in np.argsort(values, kind="stable").tolist():
-        taken = [name for name, _ in groups[number]]
-        if all(left[name] > taken.count(name) for name in taken):
-            for name in taken:
-                left[name] -= 1
-            ordered.append(groups[number])
+    for place in np.argsort(means, kind="stable").tolist():
+        rows = [row for number in bundles[place] for row in groups[number]]
+        taken = Counter(name for name, _ in rows)
+        if all(left[name] > count for name, count in taken.items()):
+            for name, count in taken.items():
+                left[name] -= count
+            ordered.append(rows)
     return ordered
+
+
+def _bundles(groups: Sequence[Rows], values: Sequence[float], round_to: int) -> Iterator[list[int]]:
+    """Numbers of groups of the same layers, lowest value first, as many as go at once."""
+    families: dict[frozenset[str], list[int]] = {}
+    for number, rows in enumerate(groups):
+        families.setdefault(frozenset(name for name, _ in rows), []).append(number)
+    for members in families.values():
+        members.sort(key=lambda number: values[number])
+        odd = len(members) % round_to
+        yield from ([members[:odd]] if odd else [])
+        yield from (members[i : i + round_to] for i in range(odd, len(members), round_to))
 
 
 def _masks(layers: Sequence[Node], gone: Sequence[Rows]) -> dict[str, Mask]:

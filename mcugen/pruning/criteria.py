@@ -19,7 +19,8 @@ from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import Op
 from mcugen.pruning.masks import weight_of
 from mcugen.pruning.options import PruneOptions
-from mcugen.pruning.patterns import Scores
+from mcugen.pruning.patterns import Scores, blocks_of
+from mcugen.pruning.second_order import removal_errors
 from mcugen.pruning.taps import moments, square_sums
 from mcugen.quantize.walk import few
 from mcugen.train.batches import Batch
@@ -32,7 +33,6 @@ Loss = Callable[[TrainableNetwork, Batch], torch.Tensor]
 SAMPLES = 256
 BATCH = 16
 PROJECTIONS = 8  # random directions of the outputs, for each batch
-DAMPING = 0.01  # of the mean diagonal of the Hessian
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,14 +121,9 @@ def _wanda(graph: Graph, layers: Sequence[Node], data: Data, options: PruneOptio
 
 
 def _obs(graph: Graph, layers: Sequence[Node], data: Data, options: PruneOptions) -> Named:
-    """w^2 / (2 [H^-1]_ii): the error of the layer's outputs that the other weights cannot mend.
-
-    H is the sum of x x^T over samples and positions, x being what an output's weights are
-    multiplied by, and 1 for the bias. Sources: Hassibi and Stork, "Second order derivatives for
-    network pruning: Optimal Brain Surgeon", 1993, equation 5; Frantar and Alistarh, "SparseGPT",
-    2023, section 3.
-    """
+    """The error of the layer's outputs that refitting the other weights cannot mend."""
     tensors = _operands(graph, layers, data)
+    blocks = blocks_of(options.pattern)
     for node in layers:
         assert isinstance(node.op, Op)
         operand = tensors[node.inputs[0]]
@@ -136,20 +131,10 @@ def _obs(graph: Graph, layers: Sequence[Node], data: Data, options: PruneOptions
         weight = weight_of(node).astype(np.float64)
         parts = np.split(weight.reshape(len(weight), -1), taps.groups)
         found = [
-            part**2 / (2.0 * np.diagonal(np.linalg.inv(damped(hessian)))[:-1])
+            removal_errors(part, hessian, blocks, weight.shape[-1])
             for part, hessian in zip(parts, own, strict=True)
         ]
         yield node.name, np.concatenate(found).reshape(weight.shape)
-
-
-def damped(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """H plus a small multiple of the unit matrix, so that it has an inverse."""
-    return hessian + damping(hessian) * np.eye(len(hessian))
-
-
-def damping(hessian: NDArray[np.float64]) -> float:
-    """What is added to the diagonal. Source: SparseGPT, section 3.3."""
-    return max(DAMPING * float(np.diagonal(hessian).mean()), 1e-12)
 
 
 def _taylor(graph: Graph, layers: Sequence[Node], data: Data, options: PruneOptions) -> Named:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mcugen.errors import ModelError, OptionError
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import FloatArray, Op
-from mcugen.pruning.options import N_M, PLACES, PruneOptions
+from mcugen.pruning.options import PLACES, PruneOptions, parse_n_m
 from mcugen.pruning.patterns import Blocks, Mask, Scores, best_of_each, blocks_of
 
 Masks = Mapping[str, Mask]
@@ -90,7 +90,7 @@ def make_masks(
     blocks = blocks_of(options.pattern)
     groups = {node.name: blocks.groups(scores[node.name]) for node in layers}
     found = {node.name: _mask(node, scores, groups, options) for node in layers}
-    if options.pattern not in N_M and options.threshold is None:
+    if parse_n_m(options.pattern) is None and options.threshold is None:
         found = _to_sparsity(layers, groups, blocks, options)
     masks = {node.name: found[node.name] & (weight_of(node) != 0.0) for node in layers}
     empty = [node for node in layers if not masks[node.name].any()]
@@ -116,7 +116,7 @@ def _check_scores(layers: Sequence[Node], scores: Mapping[str, Scores]) -> None:
 def _mask(
     node: Node, scores: Mapping[str, Scores], groups: Mapping[str, Scores], options: PruneOptions
 ) -> Mask:
-    if options.pattern in N_M:
+    if parse_n_m(options.pattern) is not None:
         return best_of_each(scores[node.name], options.pattern)
     if options.threshold is None:
         return np.ones(scores[node.name].shape, bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcugen.errors import OptionError
 
@@ -44,6 +44,12 @@ def parse_n_m(pattern: str) -> tuple[int, int] | None:
     return None if match is None else (int(match[1]), int(match[2]))
 
 
+def _is_n_m(pattern: str) -> bool:
+    """Whether some of some more weights stay."""
+    n_m = parse_n_m(pattern)
+    return n_m is not None and 0 < n_m[0] < n_m[1]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneOptions:
     """One way to prune a network.
@@ -53,9 +59,12 @@ class PruneOptions:
         uniform allocation, else of all pruned layers together. n:m patterns say it themselves.
     threshold: instead of a sparsity, the score of a group up to which it goes.
     macs: with the pattern `channel`, the share of all products that may be left.
+    round_to: with the pattern `channel`, what the channels that stay are a multiple of.
     keep_dense: layers that are left alone: `first`, `last`, `depthwise`, patterns of layers' names
         or modules; `none` leaves none alone.
     reconstruct: refit the weights that stay to calibration data; None: where the criterion does.
+    rounds: in how many steps, each with refitting, the sparsity rises; the same share of what is
+        left goes in each.
     allow_empty: a layer may lose all of its weights; what is left of it is its bias.
     """
 
@@ -64,9 +73,11 @@ class PruneOptions:
     sparsity: float | None = None
     threshold: float | None = None
     macs: float | None = None
+    round_to: int = 4
     allocation: str = "uniform"
     keep_dense: tuple[str, ...] = DENSE
     reconstruct: bool | None = None
+    rounds: int = 8
     allow_empty: bool = False
     seed: int = 0  # of what is drawn at random: perturbations, and the random criterion
 
@@ -82,18 +93,23 @@ class PruneOptions:
             parse_criterion(self.criterion)
         except OptionError as error:
             problems.append(str(error))
-        if self.pattern not in PATTERNS:
+        if self.pattern not in PATTERNS and not _is_n_m(self.pattern):
             problems.append(
                 f"pattern {self.pattern!r} is not known; the patterns are {', '.join(PATTERNS)}"
             )
         if self.allocation not in ALLOCATIONS:
             known = ", ".join(ALLOCATIONS)
             problems.append(f"allocation {self.allocation!r} is not known; there are {known}")
+        problems += [
+            f"{name} is {value}; expected 1 or more"
+            for name, value in (("rounds", self.rounds), ("round_to", self.round_to))
+            if value < 1
+        ]
         return problems
 
     def _amount_problems(self) -> list[str]:
         given = [x for x in (self.sparsity, self.threshold) if x is not None]
-        if self.pattern in N_M:
+        if _is_n_m(self.pattern):
             problems = []
             if given:
                 kept, of = self.pattern.split(":")
@@ -152,6 +168,22 @@ class PruneOptions:
         """Whether the weights that stay are refitted."""
         return self.form == "obs" if self.reconstruct is None else self.reconstruct
 
+    def in_rounds(self) -> tuple[PruneOptions, ...]:
+        """What each round of pruning and refitting goes up to; the last one's is all of it."""
+        if self.threshold is not None or self.pattern == CHANNEL:
+            return (self,)
+        times = [k / self.rounds for k in range(1, self.rounds)]
+        sooner = replace(self, allow_empty=True)  # what is empty at last is told of then
+        n_m = parse_n_m(self.pattern)
+        if n_m is None:
+            assert self.sparsity is not None
+            shares = [1.0 - (1.0 - self.sparsity) ** t for t in times]
+            return (*(replace(sooner, sparsity=share) for share in shares), self)
+        kept, of = n_m
+        counts = dict.fromkeys(math.ceil(of * (kept / of) ** t) for t in times)
+        more = [count for count in counts if kept < count < of]
+        return (*(replace(sooner, pattern=f"{count}:{of}") for count in more), self)
+
     def text(self) -> str:
         """The choices in a line, for digests and tables."""
         words = [self.form, self.pattern]
@@ -160,8 +192,8 @@ class PruneOptions:
         if self.threshold is not None:
             words.append(f"threshold {self.threshold:g}")
         if self.macs is not None:
-            words.append(f"macs {self.macs:g}")
+            words.append(f"macs {self.macs:g} round to {self.round_to}")
         words.append(f"dense {','.join(self.keep_dense)}")
-        words += ["reconstructed"] if self.reconstructs else []
+        words += [f"reconstructed in {len(self.in_rounds())}"] if self.reconstructs else []
         words += ["may be empty"] if self.allow_empty else []
         return " ".join([*words, f"seed {self.seed}"])

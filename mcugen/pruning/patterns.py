@@ -35,6 +35,28 @@ class Blocks:
         wide = groups.repeat(self.outs, axis=0).repeat(self.ins, axis=2)
         return wide[: shape[0], :, : shape[-1]].reshape(shape)
 
+    def inputs_of(self, rows: Scores, in_ch: int) -> Scores:
+        """Weights of outputs [out_ch, taps * in_ch] as [out_ch, taps, in groups, ins]."""
+        flat = rows.reshape(len(rows), -1, in_ch)
+        full = np.pad(flat, ((0, 0), (0, 0), (0, -in_ch % self.ins)))
+        return full.reshape(*full.shape[:2], -1, self.ins)
+
+    def among_inputs(self, matrix: Scores, in_ch: int) -> Scores:
+        """The parts of a matrix [taps * in_ch, taps * in_ch] that concern one output's group each.
+
+        Gives [taps, in groups, ins, ins]; for channels that the last group does not have, the unit
+        matrix.
+        """
+        own = np.einsum("tatb->tab", matrix.reshape(-1, in_ch, len(matrix) // in_ch, in_ch))
+        more = -in_ch % self.ins
+        full = np.pad(own, ((0, 0), (0, more), (0, more)))
+        extra = np.arange(in_ch, in_ch + more)
+        full[:, extra, extra] = 1.0
+        count = full.shape[1] // self.ins
+        parts = full.reshape(-1, count, self.ins, count, self.ins)
+        found: Scores = np.einsum("tgagb->tgab", parts)
+        return found
+
     def _split(self, values: Scores) -> Scores:
         flat = values.reshape(values.shape[0], -1, values.shape[-1])
         more = (-flat.shape[0] % self.outs, -flat.shape[2] % self.ins)
@@ -63,3 +85,11 @@ def best_of_each(scores: Scores, pattern: str) -> Mask:
     mask = np.zeros(parts.shape, bool)
     np.put_along_axis(mask, order[..., :kept], values=True, axis=2)
     return mask.reshape(full.shape)[:, : flat.shape[1]].reshape(scores.shape)
+
+
+def alike(masks: Mask) -> list[NDArray[np.intp]]:
+    """The numbers of rows [rows, weights] that keep the same weights: a matrix serves them all."""
+    found: dict[bytes, list[int]] = {}
+    for number, row in enumerate(masks):
+        found.setdefault(row.tobytes(), []).append(number)
+    return [np.array(numbers, np.intp) for numbers in found.values()]

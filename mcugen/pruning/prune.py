@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pruning at once, without training: score, choose, set to zero, refit."""
+"""Pruning a float graph at once: scores, masks, and refitting in between."""
 
 from __future__ import annotations
 
@@ -28,19 +28,36 @@ def choose_masks(graph: Graph, data: Data, options: PruneOptions) -> dict[str, M
     return make_masks(layers, score(graph, layers, data, options), options)
 
 
+def prune(
+    graph: Graph,
+    data: Data,
+    options: PruneOptions,
+    progress: Progress = lambda _done, _total, _text: None,
+) -> Graph:
+    """A float graph after its exact passes, with zeros among its weights.
+
+    Where the others are refitted that happens in rounds: each judges by the network as the round
+    before has left it, whose weights stand in for those that are gone, and refits anew what the
+    network was before all of them. Raises what `choose_masks` does.
+    """
+    if not options.reconstructs:
+        return apply_masks(graph, choose_masks(graph, data, options))
+    made, rounds = graph, options.in_rounds()
+    steps = len(graph.nodes)
+    for number, part in enumerate(rounds):
+
+        def told(done: int, _: int, text: str, before: int = number * steps) -> None:
+            progress(before + done, len(rounds) * steps, text)
+
+        made = reconstruct(graph, choose_masks(made, data, part), data, told)
+    return made
+
+
 def prune_graph(
     graph: Graph,
     samples: Sequence[NDArray[np.float32]],
     options: PruneOptions,
     progress: Progress = lambda _done, _total, _text: None,
 ) -> Graph:
-    """A float graph after its exact passes, with zeros among its weights.
-
-    samples: calibration data, float32 [N, *shape] for each input, stored layout. Raises what
-    `choose_masks` does.
-    """
-    data = Data.of(samples)
-    masks = choose_masks(graph, data, options)
-    if options.reconstructs:
-        return reconstruct(graph, masks, data, progress)
-    return apply_masks(graph, masks)
+    """`prune` by calibration data alone: float32 [N, *shape] for each input, stored layout."""
+    return prune(graph, Data.of(samples), options, progress)

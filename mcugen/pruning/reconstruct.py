@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import FloatArray, Op
-from mcugen.pruning.criteria import Data, damping
+from mcugen.pruning.criteria import Data
 from mcugen.pruning.masks import Masks
+from mcugen.pruning.patterns import alike
+from mcugen.pruning.second_order import damping
 from mcugen.pruning.taps import Moment, moments
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
@@ -83,17 +85,9 @@ def _solved(
     wanted = rows.astype(np.float64) @ mixed
     more = damping(own)
     found = np.zeros(rows.shape)
-    for numbers in _alike(kept):
+    for numbers in alike(kept):
         chosen = np.flatnonzero(kept[numbers[0]])
         matrix = own[np.ix_(chosen, chosen)] + more * np.eye(len(chosen))
         right = (wanted + more * rows)[np.ix_(numbers, chosen)]
         found[np.ix_(numbers, chosen)] = np.linalg.solve(matrix, right.T).T
     return found
-
-
-def _alike(kept: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Rows that keep the same weights: one matrix serves them all."""
-    found: dict[bytes, list[int]] = {}
-    for number, row in enumerate(kept):
-        found.setdefault(row.tobytes(), []).append(number)
-    return [np.array(numbers, np.intp) for numbers in found.values()]

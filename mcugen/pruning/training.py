@@ -12,10 +12,9 @@ import torch
 from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph
 from mcugen.pruning.criteria import SAMPLES, Data, Loss
-from mcugen.pruning.masks import apply_masks, prunable, weight_of
+from mcugen.pruning.masks import prunable, weight_of
 from mcugen.pruning.options import PruneOptions
-from mcugen.pruning.prune import choose_masks
-from mcugen.pruning.reconstruct import reconstruct
+from mcugen.pruning.prune import choose_masks, prune
 from mcugen.train.batches import Batch
 from mcugen.train.loop import OnStep, Step
 from mcugen.train.network import TrainableNetwork
@@ -62,9 +61,7 @@ class PruneTraining:
         if self.schedule != "oneshot":
             prunable(graph, self.options)  # its errors now, not at the first update
             return graph
-        masks = choose_masks(graph, data, self.options)
-        refit = self.options.reconstructs
-        return reconstruct(graph, masks, data) if refit else apply_masks(graph, masks)
+        return prune(graph, data, self.options)
 
     def attach(self, network: TrainableNetwork, data: Data, total: int) -> OnStep:
         """What to call before each of `total` steps; sets the masks of a network at once."""

@@ -57,7 +57,7 @@ NAMES = {
 
 def gone(**choices: Any) -> dict[str, list[int]]:
     """The channels that go, by module."""
-    chosen = {"macs": 0.5, "keep_dense": ("none",), **choices}
+    chosen = {"macs": 0.5, "round_to": 1, "keep_dense": ("none",), **choices}
     masks = choose_masks(GRAPH, Data.of(SAMPLES), PruneOptions(pattern="channel", **chosen))
     found = {}
     for module, name in NAMES.items():
@@ -79,13 +79,24 @@ def test_what_hangs_together_goes_together(form: str) -> None:
 
 @pytest.mark.parametrize("macs", [0.9, 0.5, 0.2])
 def test_the_compiled_network_is_as_small_as_wanted(macs: float) -> None:
-    prune = PruneOptions(pattern="channel", macs=macs, keep_dense=("none",))
+    prune = PruneOptions(pattern="channel", macs=macs, round_to=1, keep_dense=("none",))
     small = compile_graph(GRAPH, SAMPLES, CompileOptions(prune=prune))
     whole = compile_graph(GRAPH, SAMPLES, CompileOptions())
     share = cost_of(small.graph).macs / cost_of(whole.graph).macs
     assert macs - 0.15 < share <= macs
     shapes = {node.name: node.shape for node in small.graph.nodes}
     assert shapes[NAMES["inner"]][-1] < 12 or shapes[NAMES["first"]][-1] < 8
+
+
+@pytest.mark.parametrize("round_to", [2, 4, 5])
+def test_what_stays_of_a_layer_is_a_multiple(round_to: int) -> None:
+    """`left` and `right` have 6 channels: all of them where 5 or less would not come out even."""
+    found = gone(macs=0.4, round_to=round_to)
+    assert found["first"] == found["back"] == found["depthwise"]
+    sizes = {module: len(weight_of(GRAPH.by_name[name])) for module, name in NAMES.items()}
+    left = {module: sizes[module] - len(rows) for module, rows in found.items()}
+    assert all(left[m] % round_to == 0 or left[m] == sizes[m] for m in left)
+    assert any(found.values())
 
 
 def test_layers_that_are_kept_dense_keep_all_that_hangs_on_them() -> None:
@@ -95,7 +106,9 @@ def test_layers_that_are_kept_dense_keep_all_that_hangs_on_them() -> None:
 
 
 def test_what_is_not_possible_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"macs 0\.001: removing all \d+ groups .* leaves 0\.\d+"):
+    with pytest.raises(
+        ModelError, match=r"macs 0\.001: removing all \d+ channels .* leaves 0\.\d+"
+    ):
         gone(macs=0.001)
     with pytest.raises(OptionError, match=r"no channel of .* can go"):
         gone(keep_dense=("first", "inner", "left", "right", "depthwise"))

@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from mcugen.evaluate import float_outputs
 from mcugen.ir.graph import Graph
 from mcugen.ops.base import Op
+from mcugen.pipeline import simplified
 from mcugen.pruning.criteria import Data, score
 from mcugen.pruning.masks import apply_masks, prunable, weight_of
 from mcugen.pruning.options import CRITERIA, PruneOptions
-from mcugen.pruning.patterns import Scores
+from mcugen.pruning.patterns import Scores, blocks_of
 from mcugen.pruning.prune import choose_masks, prune_graph
 from mcugen.pruning.reconstruct import reconstruct
 from mcugen.pruning.taps import Taps, moments
 from mcugen.train.forward import forward
 from mcugen.train.objective import Objective
+from tests.ops.harness import export
 from tests.unit.quantize.networks import graph_and_samples
 
 GRAPH, SAMPLES = graph_and_samples(24)
@@ -112,6 +115,39 @@ def test_obs_is_the_error_that_is_left_after_refitting() -> None:
         assert found[node.name].reshape(12, -1)[row, gone] == pytest.approx(least, rel=1e-6)
 
 
+@pytest.mark.parametrize("pattern", ["block1x4", "block2x2"])
+def test_obs_of_a_block_is_the_error_of_its_weights_together(pattern: str) -> None:
+    """Zeros that are there already are not refitted; channels 8 to 10 of 11 are a smaller block."""
+    layer, blocks = nn.Conv2d(11, 4, 1), blocks_of(pattern)
+    graph = simplified(export(layer, (1, 11, 6, 6)))
+    name = graph.nodes[-1].name
+    mask = np.ones(weight_of(graph.by_name[name]).shape, bool)
+    mask[:2, ..., 0] = False
+    graph = apply_masks(graph, {name: mask})
+    x = np.random.default_rng(0).normal(size=(20, 6, 6, 11)).astype(np.float32)
+    mixed = np.cumsum(x, axis=-1).astype(np.float32)  # neighbours are alike
+    chosen = options("obs", pattern=pattern)
+    found = score(graph, [graph.by_name[name]], Data.of([mixed]), chosen)[name]
+    c = np.concatenate([mixed.reshape(-1, 11), np.ones((720, 1), np.float32)], axis=1)
+    hessian = c.T.astype(np.float64) @ c
+    hessian += 0.01 * np.diagonal(hessian).mean() * np.eye(12)
+    weight = weight_of(graph.by_name[name]).reshape(4, 11).astype(np.float64)
+    groups = blocks.groups(found)
+    for row, channel in np.ndindex(groups.shape[0], groups.shape[2]):
+        total = 0.0
+        for output in range(row * blocks.outs, (row + 1) * blocks.outs):
+            lost = np.zeros(12, bool)
+            lost[channel * blocks.ins : min((channel + 1) * blocks.ins, 11)] = True
+            zero = np.append(weight[output] == 0.0, False)
+            rest = ~(lost | zero)
+            w = np.append(weight[output], 0.0)
+            change = np.where(lost, -w, 0.0)
+            right = -hessian[np.ix_(rest, lost)] @ change[lost]
+            change[rest] = np.linalg.solve(hessian[np.ix_(rest, rest)], right)
+            total += 0.5 * float(change @ hessian @ change)
+        assert groups[row, 0, channel] == pytest.approx(total, rel=1e-4)
+
+
 def test_stability_is_the_change_of_the_outputs_under_perturbation() -> None:
     """Against f(w + e) - f(w) itself, one weight at a time, e being a small share of w."""
     chosen = options("stability")
@@ -172,6 +208,17 @@ def test_refitting_keeps_the_zeros_and_mends_the_outputs(pattern: str) -> None:
     for name, mask in masks.items():
         assert not weight_of(refitted.by_name[name])[~mask].any()
     assert error(refitted) < 0.5 * error(apply_masks(GRAPH, masks))
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "block2x2", "1:4"])
+def test_rounds_lose_less_than_all_at_once(pattern: str) -> None:
+    amount = {"sparsity": None} if pattern == "1:4" else {"sparsity": 0.75}
+    chosen = options("obs", pattern=pattern, **amount)
+    once, often = (prune_graph(GRAPH, SAMPLES, replace(chosen, rounds=n)) for n in (1, 8))
+    for node in prunable(once, chosen):
+        zeros, other = (weight_of(g.by_name[node.name]) == 0.0 for g in (once, often))
+        assert zeros.mean() == pytest.approx(other.mean(), abs=0.01)
+    assert error(often) < error(once)
 
 
 def test_second_order_beats_chance() -> None:

@@ -56,7 +56,7 @@ def test_n_of_m_keeps_the_best_of_each_group() -> None:
     assert best_of_each(scores, "1:4").tolist() == [[False, False, True, False, False, True]]
 
 
-@pytest.mark.parametrize("pattern", N_M)
+@pytest.mark.parametrize("pattern", [*N_M, "3:5"])
 def test_n_of_m_leaves_no_more_than_n_in_any_group(pattern: str) -> None:
     n, m = map(int, pattern.split(":"))
     graph = pruned(pattern=pattern, keep_dense=("first", "depthwise"))
@@ -173,12 +173,27 @@ def test_what_cannot_be_meant_is_refused_all_at_once() -> None:
         ({"threshold": 0.1, "allocation": "erk"}, "the same for all layers"),
         ({"pattern": "2:4", "sparsity": 0.5}, "says itself that 2 of 4 weights stay"),
         ({"pattern": "2:4", "allocation": "erk"}, "alike in all layers"),
+        ({"sparsity": 0.5, "rounds": 0}, "rounds is 0; expected 1 or more"),
+        ({"pattern": "channel", "macs": 0.5, "round_to": 0}, "round_to is 0; expected 1"),
+        ({"pattern": "4:4"}, "pattern '4:4' is not known"),
+        ({"pattern": "0:4"}, "pattern '0:4' is not known"),
         ({"criterion": "deviation", "sparsity": 0.5}, "deviation takes whole channels"),
     ],
 )
 def test_amounts_out_of_range_are_refused(choices: dict[str, Any], words: str) -> None:
     with pytest.raises(OptionError, match=words):
         PruneOptions(**choices)
+
+
+def test_rounds_take_the_same_share_of_what_is_left() -> None:
+    rounds = PruneOptions(criterion="obs", sparsity=0.9375, rounds=4).in_rounds()
+    assert [part.sparsity for part in rounds] == pytest.approx([0.5, 0.75, 0.875, 0.9375])
+    assert [part.allow_empty for part in rounds] == [True, True, True, False]
+    rounds = PruneOptions(criterion="obs", pattern="1:8", rounds=3).in_rounds()
+    assert [part.pattern for part in rounds] == ["4:8", "2:8", "1:8"]
+    many = PruneOptions(criterion="obs", pattern="1:4", rounds=100).in_rounds()
+    assert [part.pattern for part in many] == ["3:4", "2:4", "1:4"]
+    assert len(PruneOptions(threshold=0.1).in_rounds()) == 1
 
 
 def test_criteria_have_names_and_forms() -> None:
