@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fully connected layers that are mostly zero, on the DSP extension: mcugen_sparse_linear_dsp.h."""
+"""Fully connected layers that are mostly zero, on the DSP extension.
+
+mcugen_sparse_linear_dsp.h, and mcugen_sparse_sorted_dsp.h where no row has many weights.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 
 GROUP = 4  # weights that two words hold, their deltas in the first
 MAX_GROUPS = 2**16 - 1  # in one row
+MAX_PAIRS = 16  # in one row that is sorted
+MAX_ORDER = 256  # rows whose places a byte holds
+# cycles of sorted rows, fitted to simulated counts
+SORTED, SORTED_RUN, SORTED_ROW, SORTED_PAIR = 96.0, 14.0, 19.0, 9.0
 INSTRUCTIONS = 0.79  # executed in a cycle of the model, fitted to simulated counts
 
 
@@ -31,14 +38,22 @@ def linear_kernels(op: LinearS8, output: Shape, target: Target) -> list[Kernel]:
     if rows > 1:
         return sparse_dsp.conv_kernels(op.as_conv, ((rows, in_ch),), (rows, out_ch), target)
     scale = sparse_dsp.scale_words(op.weight, op.bias, op.requantize, factor=1)
-    entries, counts = _groups(op.weight)
-    if scale is None or counts.max(initial=0) > MAX_GROUPS:
+    if scale is None:
         return []
+    found = [_grouped(op, scale), _sorted(op, scale)]
+    return [sparse_dsp.counted(k, target, INSTRUCTIONS) for k in found if k is not None]
+
+
+def _grouped(op: LinearS8, scale: NDArray[np.uint32]) -> Kernel | None:
+    """Row after row, four weights at a time."""
+    entries, counts = _groups(op.weight)
+    if counts.max(initial=0) > MAX_GROUPS:
+        return None
     call = KernelCall(
         function="mcugen_sparse_linear_s8_dsp",
         header="mcugen_sparse_linear_dsp.h",
         fields=(
-            ("out_ch", out_ch),
+            ("out_ch", len(counts)),
             ("entries", "entries"),
             ("counts", "counts"),
             ("scale", "scale"),
@@ -52,9 +67,62 @@ def linear_kernels(op: LinearS8, output: Shape, target: Target) -> list[Kernel]:
             ConstTable(suffix="scale", values=scale, comment="[ch, 2]"),
         ),
     )
-    cycles = 150.0 + 27.0 * out_ch + 19.4 * int(counts.sum())
-    kernel = Kernel(variant="sparse", calls=(call,), cycles=cycles, skips_zeros=True)
-    return [sparse_dsp.counted(kernel, target, INSTRUCTIONS)]
+    cycles = 150.0 + 27.0 * len(counts) + 19.4 * int(counts.sum())
+    return Kernel(variant="sparse", calls=(call,), cycles=cycles, skips_zeros=True)
+
+
+def _sorted(op: LinearS8, scale: NDArray[np.uint32]) -> Kernel | None:
+    """Rows of few weights, sorted by their number, two weights at a time."""
+    rows = [_pairs(row) for row in op.weight]
+    counts = np.array([len(row) for row in rows])
+    if counts.max(initial=0) > MAX_PAIRS or len(rows) > MAX_ORDER:
+        return None
+    order = np.argsort(counts, kind="stable")
+    parts: list[NDArray[np.uint32]] = []
+    for count in np.unique(counts):
+        run = [rows[place] for place in order if counts[place] == count]
+        parts += [np.array([len(run) << 16 | count], np.uint32), *run]
+    entries = np.concatenate([*parts, np.zeros(1, np.uint32)])
+    call = KernelCall(
+        function="mcugen_sparse_sorted_linear_s8_dsp",
+        header="mcugen_sparse_sorted_dsp.h",
+        fields=(
+            ("out_ch", len(rows)),
+            ("entries", "entries"),
+            ("scale", "scale"),
+            ("order", "order"),
+            *clamp_fields(op.requantize),
+        ),
+        tables=(
+            ConstTable(
+                suffix="entries",
+                values=entries,
+                comment="runs [rows and pairs, bytes [2][delta, weight]]",
+            ),
+            ConstTable(suffix="scale", values=scale[order], comment="[ch, 2], sorted"),
+            ConstTable(suffix="order", values=order.astype(np.uint8), comment="[ch]"),
+        ),
+    )
+    runs = len(np.unique(counts))
+    cycles = SORTED + SORTED_RUN * runs + SORTED_ROW * len(rows) + SORTED_PAIR * int(counts.sum())
+    return Kernel(variant="sparse_sorted", calls=(call,), cycles=cycles, skips_zeros=True)
+
+
+def _pairs(row: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """The weights of a row, two in a word with the ways to them; a last one may be zero."""
+    deltas, weights = _steps(row)
+    words = np.zeros((-(-len(deltas) // 2) * 2, 2), np.uint8)
+    words[: len(deltas)] = np.stack([deltas, weights], axis=1)
+    return words.reshape(-1, 4).view("<u4")[:, 0].astype(np.uint32)
+
+
+def _steps(row: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The ways from weight to weight and the weights, zeros where a way is too long for one."""
+    chosen = np.flatnonzero(row) if np.any(row) else np.array([0])
+    deltas, last = walk(chosen)
+    weights = np.zeros(len(deltas), np.uint8)
+    weights[last] = row[chosen].astype(np.uint8)
+    return deltas.astype(np.uint8), weights
 
 
 def _groups(weight: NDArray[np.int8]) -> tuple[NDArray[np.uint32], IntArray]:
@@ -64,12 +132,10 @@ def _groups(weight: NDArray[np.int8]) -> tuple[NDArray[np.uint32], IntArray]:
     """
     parts, counts = [], []
     for row in weight:
-        chosen = np.flatnonzero(row) if np.any(row) else np.array([0])
-        deltas, last = walk(chosen)
+        deltas, weights = _steps(row)
         groups = -(-len(deltas) // GROUP)
         part = np.zeros((2, groups * GROUP), np.uint8)
-        part[0, : len(deltas)] = deltas
-        part[1, last] = row[chosen].astype(np.uint8)
+        part[:, : len(deltas)] = deltas, weights
         parts.append(part.reshape(2, groups, GROUP).transpose(1, 0, 2))
         counts.append(groups)
     words = np.ascontiguousarray(np.concatenate(parts)).view("<u4")[..., 0]

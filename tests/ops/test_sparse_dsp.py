@@ -30,6 +30,7 @@ from tests.ops.sparse_ops import MASKS, plain, sparse_conv, sparse_rows
 
 DSP = Target(core="cortex-m4", features=frozenset({"dsp"}))
 VARIANTS = ("sparse", "sparse_2x2", "sparse_1x4")
+SORTED = "sparse_sorted"
 SAME = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
 
 
@@ -73,6 +74,21 @@ def test_any_linear_layer(in_ch: int, out_ch: int, rows: int, mask: str, seed: i
     check_op(op, ((*lead, in_ch),), (*lead, out_ch), target=DSP, minimum=16)
 
 
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(1, 32), st.integers(1, 40), st.sampled_from(MASKS), st.integers(0, 99))
+def test_any_layer_with_few_weights(in_ch: int, out_ch: int, mask: str, seed: int) -> None:
+    op = sparse_rows(seed, (30 * in_ch if mask == "one" else in_ch, out_ch), mask, SORTED)
+    check_op(op, ((op.weight.shape[1],),), (out_ch,), target=DSP, minimum=16)
+
+
+def test_rows_of_many_weights_are_not_sorted() -> None:
+    for in_ch, found in ((32, 1), (33, 0)):
+        op = sparse_rows(0, (in_ch, 3), "dense", SORTED)
+        assert len(op.implementations(((in_ch,),), (3,), DSP)) == found
+    op = sparse_rows(0, (8, 257), "random", SORTED)
+    assert op.implementations(((8,),), (257,), DSP) == ()
+
+
 def target_cases() -> list[Case]:
     """Each path of the assembly: entries in a round, channels, strips, borders, strides."""
     cases: list[Case] = []
@@ -90,6 +106,8 @@ def target_cases() -> list[Case]:
                 cases.append((op, ((6, 9, in_ch),), (*window.output_size((6, 9)), out_ch)))
     for in_ch, mask in ((1, "dense"), (30, "random"), (900, "one"), (77, "none"), (64, "dense")):
         cases.append((sparse_rows(in_ch, (in_ch, 5), mask), ((in_ch,),), (5,)))
+    for in_ch, mask in ((1, "dense"), (32, "dense"), (40, "random"), (900, "one"), (77, "none")):
+        cases.append((sparse_rows(in_ch, (in_ch, 15), mask, SORTED), ((in_ch,),), (15,)))
     return cases
 
 
@@ -137,7 +155,7 @@ def test_the_cheapest_kernel_is_chosen(mask: str, chosen: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", (*VARIANTS, SORTED))
 def test_the_model_is_near_the_count(variant: str, tmp_path: Path) -> None:
     core = core_named("cortex-m4").core
     cases: list[Case] = [
@@ -154,9 +172,12 @@ def test_the_model_is_near_the_count(variant: str, tmp_path: Path) -> None:
                 (72, 8, Window(kernel=(1, 1)), "blocks"),
             ]
         )
+        if variant != SORTED
     ]
     if variant == "sparse":
         cases += [(sparse_rows(i, (i, 40), "random"), ((i,),), (40,)) for i in (60, 500)]
+    elif variant == SORTED:
+        cases += [(sparse_rows(i, (i, 40), "random", SORTED), ((i,),), (40,)) for i in (20, 50)]
     graph = network_of(cases)
     layers = choose_kernels(graph, Target(core=core.name, features=core.features))
     plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
