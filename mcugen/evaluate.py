@@ -101,6 +101,19 @@ def _unrounded(node: Node, operands: Sequence[torch.Tensor]) -> torch.Tensor:
     return plain(node, operands) if node.op.rounds_to is None else operands[0]
 
 
+def by_reference(integer_graph: Graph) -> Callable[[Batch], Sequence[NDArray[np.integer[Any]]]]:
+    """The integer reference as something that takes any number of samples: integers in and out."""
+
+    def run_int8(inputs: Batch) -> Sequence[NDArray[np.integer[Any]]]:
+        parts = [
+            run(integer_graph, [x[start : start + BATCH] for x in inputs])
+            for start in range(0, len(inputs[0]), BATCH)
+        ]
+        return [np.concatenate(ys) for ys in zip(*parts, strict=True)]
+
+    return run_int8
+
+
 def layer_sqnr(float_graph: Graph, integer_graph: Graph, stored: Inputs) -> dict[str, float]:
     """Signal to quantization noise of every tensor that both graphs have, in dB.
 

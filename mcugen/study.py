@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 from mcugen.config import InputLayout, Samples
 from mcugen.data import load_calibration, load_eval
 from mcugen.errors import OptionError
-from mcugen.evaluate import Accuracy, accuracy, float_outputs, sqnr_db, stored_inputs
+from mcugen.evaluate import (
+    Accuracy,
+    accuracy,
+    by_reference,
+    float_outputs,
+    sqnr_db,
+    stored_inputs,
+)
 from mcugen.frontend.export import input_shapes
 from mcugen.frontend.load import LoadOptions
 from mcugen.ir.graph import Graph
-from mcugen.ir.interp import run
 from mcugen.ir.quantization import Quantization
 from mcugen.lower.integer import to_integer
 from mcugen.pipeline import simplified
@@ -31,7 +37,6 @@ from mcugen.source import Model, open_model
 from mcugen.verify.inputs import Batch, quantize_inputs
 
 Arrays = list[NDArray[np.float32]]
-BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,11 +177,7 @@ def _measured(
     outputs: list[Sequence[NDArray[np.integer[Any]]]] = []
 
     def run_int8(inputs: Batch) -> Sequence[NDArray[np.integer[Any]]]:
-        parts = [
-            run(integer, [x[start : start + BATCH] for x in inputs])
-            for start in range(0, len(inputs[0]), BATCH)
-        ]
-        outputs.append([np.concatenate(ys) for ys in zip(*parts, strict=True)])
+        outputs.append(by_reference(integer)(inputs))
         return outputs[-1]
 
     result = None

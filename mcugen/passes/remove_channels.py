@@ -24,15 +24,51 @@ Mask = NDArray[np.bool_]
 MAX_CHANGES = 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Removal:
+    """The channels of an integer graph that stay, ascending indices by name of the tensor."""
+
+    graph: Graph
+    intervals: Mapping[str, Interval]
+    kept: Mapping[str, NDArray[np.intp]]
+
+    def cut(self, node: Node) -> Node:
+        """A node of the graph, or one with other weights in its place, over what stays."""
+        tensors = (*node.inputs, node.name)
+        if all(len(self.kept[name]) == _channels(self.graph.by_name[name]) for name in tensors):
+            return node
+        op = node.op
+        assert isinstance(op, IntOp)
+        cut = op.take_channels(
+            Kept(
+                inputs=tuple(self.kept[name] for name in node.inputs),
+                output=self.kept[node.name],
+                values=tuple(self.intervals[name][0] for name in node.inputs),
+                shapes=self.graph.input_shapes(node),
+            )
+        )
+        return replace(node, op=cut, shape=(*node.shape[:-1], len(self.kept[node.name])))
+
+    def apply(self) -> Graph:
+        """The graph without the other channels."""
+        return self.graph.with_nodes(map(self.cut, self.graph.nodes)).without_unread()
+
+
 def run(graph: Graph) -> Graph:
     """The graph without its constant and unread channels."""
+    return find(graph).apply()
+
+
+def find(graph: Graph) -> Removal:
+    """Which channels are constant or unread."""
     intervals = value_intervals(graph)
     links = {node.name: _links(graph, node) for node in graph.nodes}
     constant = {name: _constant_channels(interval) for name, interval in intervals.items()}
     needed = _needed_channels(graph, links, constant)
     candidates = {name: constant[name] | ~needed[name] for name in constant}
     removed = _removable(graph, links, candidates)
-    return _rebuild(graph, intervals, removed)
+    kept = {name: np.flatnonzero(~mask) for name, mask in removed.items()}
+    return Removal(graph=graph, intervals=intervals, kept=kept)
 
 
 def value_intervals(graph: Graph) -> dict[str, Interval]:
@@ -198,31 +234,3 @@ def _tensors(
         return
     yield from zip(node.inputs, link.inputs, strict=True)
     yield node.name, link.output
-
-
-def _rebuild(graph: Graph, intervals: Mapping[str, Interval], removed: Mapping[str, Mask]) -> Graph:
-    kept = {name: np.flatnonzero(~mask) for name, mask in removed.items()}
-    nodes = []
-    for node in graph.nodes:
-        touched = any(removed[name].any() for name in (*node.inputs, node.name))
-        nodes.append(_cut(graph, node, intervals, kept) if touched else node)
-    return graph.with_nodes(nodes).without_unread()
-
-
-def _cut(
-    graph: Graph,
-    node: Node,
-    intervals: Mapping[str, Interval],
-    kept: Mapping[str, NDArray[np.intp]],
-) -> Node:
-    op = node.op
-    assert isinstance(op, IntOp)
-    cut = op.take_channels(
-        Kept(
-            inputs=tuple(kept[name] for name in node.inputs),
-            output=kept[node.name],
-            values=tuple(intervals[name][0] for name in node.inputs),
-            shapes=graph.input_shapes(node),
-        )
-    )
-    return replace(node, op=cut, shape=(*node.shape[:-1], len(kept[node.name])))

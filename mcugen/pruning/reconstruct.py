@@ -16,7 +16,7 @@ from mcugen.pruning.criteria import Data
 from mcugen.pruning.masks import Masks
 from mcugen.pruning.patterns import alike
 from mcugen.pruning.second_order import damping
-from mcugen.pruning.taps import Moment, moments
+from mcugen.pruning.taps import Moment, Taps, moments
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 
@@ -66,16 +66,20 @@ def _forget(node: Node, readers: dict[str, int], *held: dict[str, torch.Tensor])
 def _refitted(
     node: Node, mask: NDArray[np.bool_], exact: torch.Tensor, changed: torch.Tensor
 ) -> Node:
-    assert isinstance(node.op, Op) and node.op.weight_arrays is not None
-    weight, bias = node.op.weight_arrays
-    taps, own, mixed = moments(node.op, exact, changed)
+    assert isinstance(node.op, Op)
+    return replace(node, op=refitted(node.op, mask, *moments(node.op, exact, changed)))
+
+
+def refitted(op: Op, mask: NDArray[np.bool_], taps: Taps, own: Moment, mixed: Moment) -> Op:
+    """A layer with zeros where the mask says so, fitted to the moments of what it reads."""
+    assert op.weight_arrays is not None
+    weight, bias = op.weight_arrays
     rows = np.concatenate([weight.reshape(len(weight), -1), bias[:, None]], axis=1)
     kept = np.concatenate([mask.reshape(len(mask), -1), np.ones((len(mask), 1), bool)], axis=1)
     parts = zip(*(np.split(x, taps.groups) for x in (rows, kept)), own, mixed, strict=True)
     solved = np.concatenate([_solved(*part) for part in parts])
     made: FloatArray = solved[:, :-1].reshape(weight.shape).astype(np.float32)
-    op = node.op.with_weight_arrays(made, solved[:, -1].astype(np.float32))
-    return replace(node, op=op)
+    return op.with_weight_arrays(made, solved[:, -1].astype(np.float32))
 
 
 def _solved(

@@ -121,23 +121,25 @@ def page(found: Mapping[str, Any], figures: Mapping[str, Figure]) -> str:
         f"<style>{STYLE}</style><h1>Quantization of {name}</h1>",
         f"<p>Calibrated on {found['calibration_samples']} samples; measured with the integer "
         f"reference on {found['evaluated_samples']} samples of the {found['evaluated_on']}.</p>",
-        _table(choice_rows(found["choices"])),
+        table(choice_rows(found["choices"])),
         f"<h2>Tensors under {escape(found['choices'][0]['options'])}</h2>",
-        *(f"<h3>{TITLES[key]}</h3>{_svg(figure)}" for key, figure in figures.items()),
-        _table(layer_rows(found["layers"])),
+        *(f"<h3>{TITLES[key]}</h3>{svg(figure)}" for key, figure in figures.items()),
+        table(layer_rows(found["layers"])),
         "</html>\n",
     ]
     return "\n".join(parts)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as an HTML table, the first one being its head."""
+
     def line(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     return f"<table>{line(rows[0], 'th')}{''.join(line(row, 'td') for row in rows[1:])}</table>"
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """The picture as an SVG element, the same bytes each time."""
     from matplotlib import rc_context
 

@@ -69,7 +69,7 @@ class Objective:
         """Raises OptionError where the input cannot be reconstructed: it has another shape."""
         self.graph, self.distill, self._loss = graph, distill, loss
         self.reconstruct = reconstruct
-        self._scores, self._normalized = _scores_of(graph, graph.outputs[0])
+        self._scores, self._normalized = scores_of(graph, graph.outputs[0])
         self._features = _feature_names(graph) if distill and distill.features else ()
         sizes = [graph.by_name[name].shape for name in (graph.inputs[0], graph.outputs[0])]
         if reconstruct and sizes[0] != sizes[1]:
@@ -196,7 +196,7 @@ NO_TARGETS = (
 )
 
 
-def _scores_of(graph: Graph, name: str) -> tuple[str, bool]:
+def scores_of(graph: Graph, name: str) -> tuple[str, bool]:
     """The tensor that cross entropy is taken of, and whether the output is its normalized form."""
     node = graph.by_name[name]
     while isinstance(node.op, Op) and not node.op.computes and len(node.inputs) == 1:
