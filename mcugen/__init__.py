@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcugen.api import (
+        Budget,
         BuildResult,
         CompiledNetwork,
         Distill,
         FinetuneResult,
         PruneOptions,
         QuantOptions,
+        SearchResult,
         Study,
         TunedNetwork,
         build,
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Budget",
     "BuildResult",
     "CompiledNetwork",
     "Distill",
     "FinetuneResult",
     "PruneOptions",
     "QuantOptions",
+    "SearchResult",
     "Study",
     "TunedNetwork",
     "__version__",

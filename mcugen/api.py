@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mcugen.build`, `compare`, `finetune`, `prune` and `load`: the whole tool from Python."""
+"""`mcugen.build`, `compare`, `finetune`, `prune`, `search`, `load`: the tool from Python."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from mcugen.errors import OptionError
 from mcugen.finetuning import FinetuneOptions, FinetuneResult, Loss
 from mcugen.finetuning import finetune as _finetune
 from mcugen.network import CompiledNetwork
-from mcugen.pruning.options import PruneOptions
+from mcugen.pruning.options import BLOCKS, PruneOptions
 from mcugen.pruning.training import PruneTraining
 from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
 from mcugen.quantize.widths import KEPT, split_list
+from mcugen.search.budget import Budget, parse_budget
+from mcugen.search.forms import FormOptions
+from mcugen.search.problem import SearchOptions
+from mcugen.searching import SearchResult, SearchRun
+from mcugen.searching import search as _search
 from mcugen.source import Model
 from mcugen.study import Study, StudyOptions, study
 from mcugen.train.loop import TrainOptions
@@ -25,12 +30,14 @@ from mcugen.train.objective import Distill
 from mcugen.tuned import TunedNetwork
 
 __all__ = [
+    "Budget",
     "BuildResult",
     "CompiledNetwork",
     "Distill",
     "FinetuneResult",
     "PruneOptions",
     "QuantOptions",
+    "SearchResult",
     "Study",
     "TunedNetwork",
     "build",
@@ -38,6 +45,7 @@ __all__ = [
     "finetune",
     "load",
     "prune",
+    "search",
 ]
 
 
@@ -64,6 +72,8 @@ def build(
     weights: str | Sequence[str] = (),
     keep_int8: str | Sequence[str] = KEPT,
     prune: PruneOptions | None = None,
+    budget: Budget | str | None = None,
+    max_drop: float | None = None,
     optimize: Optimize = "balanced",
     fast_ram: FastRam = 0,
     row_input: bool = False,
@@ -93,6 +103,9 @@ def build(
     keep_int8: layers that this exempts: "first", "last", "depthwise" or patterns; "none" for none.
     prune: what becomes zero at once, without training: PruneOptions(criterion="obs", sparsity=0.75,
         pattern="block2x2"); see docs/PRUNING.md.
+    budget: Budget(flash=65536, cycles=5_000_000), or "flash=64K,cycles=5M": the bits and the
+        kernel of each layer are those of least loss within it; see docs/SEARCH.md.
+    max_drop: those of least flash that lose so many points of accuracy at most, beside or instead.
     optimize: what kernels are chosen for.
     fast_ram: bytes of the board's fast RAM, or "all": the C API takes a second block there, for the
         tensors that are used most.
@@ -126,6 +139,8 @@ def build(
             keep_int8=split_list(keep_int8),
         ),
         prune=prune,
+        budget=parse_budget(budget) if isinstance(budget, str) else budget,
+        max_drop=max_drop,
         optimize=optimize,
         fast_ram=fast_ram,
         row_input=row_input,
@@ -298,6 +313,88 @@ def prune(
             seed=seed,
             training=TrainOptions(epochs=epochs, learning_rate=learning_rate),
             pruning=PruneTraining(options=options, schedule=schedule, ramp=ramp),
+        ),
+    )
+
+
+def search(
+    model: Model,
+    *,
+    board: str | Path,
+    calibration: Samples,
+    evaluation: Samples | tuple[Any, Any] | None = None,
+    budget: Budget | str | None = None,
+    max_drop: float | None = None,
+    out: str | Path,
+    bits: Sequence[int] = (8, 4, 2),
+    patterns: Sequence[str] = tuple(BLOCKS),
+    sparsities: Sequence[float] = (0.5, 0.75, 0.9),
+    criterion: str = "obs",
+    keep: str | Sequence[str] = ("none",),
+    samples: int = 64,
+    points: int = 8,
+    runners: int = 3,
+    train: Samples | tuple[Any, Any] | None = None,
+    epochs: int = 5,
+    report: bool = False,
+    quant: QuantOptions | str = DEFAULT_METHOD,
+    optimize: Optimize = "balanced",
+    requant: Requant = "single",
+    name: str | None = None,
+    input_shapes: Sequence[Sequence[int]] | None = None,
+    arch: str | None = None,
+    trust_pickle: bool = False,
+    input_layout: InputLayout = "nhwc",
+    simulate: int = 16,
+) -> SearchResult:
+    """Choose bits, zeros and kernels of every layer together, and build it; see docs/SEARCH.md.
+
+    budget, max_drop: as for `build`; one of them at least.
+    out: the folder; it keeps what was measured, so that the same call goes on if interrupted.
+    bits, patterns, sparsities: what the weights of a layer may become.
+    criterion: what scores the weights, as for PruneOptions.
+    keep: layers left as int8 without new zeros: "first", "last", "depthwise", patterns, or "none".
+    samples: of the calibration data, that losses are measured on.
+    points: of the front; runners: next best choices that are measured as well.
+    train: what the chosen network is trained on for `epochs`, its zeros held.
+    report: an HTML page and pictures as well.
+
+    All else is as for `build`, and so are the errors.
+    """
+    return _search(
+        model,
+        SearchRun(
+            board=str(board),
+            calibration=calibration,
+            evaluation=evaluation,
+            out=Path(out),
+            search=SearchOptions(
+                budget=parse_budget(budget) if isinstance(budget, str) else budget,
+                max_drop=max_drop,
+                forms=FormOptions(
+                    bits=tuple(bits),
+                    patterns=tuple(patterns),
+                    sparsities=tuple(sparsities),
+                    criterion=criterion,
+                ),
+                keep=split_list(keep),
+                samples=samples,
+                points=points,
+                runners=runners,
+                complete=report,
+            ),
+            train=train,
+            epochs=epochs,
+            report=report,
+            quant=QuantOptions(method=quant) if isinstance(quant, str) else quant,
+            optimize=optimize,
+            requant=requant,
+            name=name,
+            input_shapes=None if input_shapes is None else _shapes(input_shapes),
+            arch=arch,
+            trust_pickle=trust_pickle,
+            input_layout=input_layout,
+            simulate=simulate,
         ),
     )
 

@@ -25,11 +25,14 @@ from mcugen.cli_options import (
     progress_bars,
     prune_options,
     quant_options,
+    search_options,
     status_lines,
+    taken_budget,
     taken_prune,
     taken_quant,
 )
 from mcugen.cli_quantize import quantize
+from mcugen.cli_search import search
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -60,6 +63,7 @@ def main() -> None:
 )
 @quant_options
 @prune_options("--prune")
+@search_options
 @click.option(
     "--optimize",
     type=click.Choice(["balanced", "speed", "size", "ram"]),
@@ -110,6 +114,7 @@ def build(model: Path, **choices: Any) -> None:
         skip_passes=frozenset(skip),
         quant=taken_quant(choices),
         prune=taken_prune(choices),
+        budget=taken_budget(choices),
         **choices,
     )
     silent = quiet or as_json
@@ -214,3 +219,4 @@ def boards(name: str | None) -> None:
 main.add_command(finetune)
 main.add_command(prune)
 main.add_command(quantize)
+main.add_command(search)

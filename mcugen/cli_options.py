@@ -20,6 +20,7 @@ from mcugen.errors import InternalError, McugenError, MismatchError, OptionError
 from mcugen.pruning.options import ALLOCATIONS, CRITERIA, DENSE, PATTERNS, PruneOptions
 from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
 from mcugen.quantize.widths import KEPT, split_list
+from mcugen.search.budget import EXAMPLE, Budget, parse_budget
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -254,6 +255,33 @@ def taken_prune(
     if "keep_dense" in given:
         given["keep_dense"] = split_list(given["keep_dense"])
     return PruneOptions(criterion=criterion, seed=seed, **given)
+
+
+def search_options(function: F) -> F:
+    """Options that say what a choice of bits and kernels is looked for by; see `taken_budget`."""
+    options = (
+        click.option(
+            "--budget",
+            metavar="BOUNDS",
+            help=f"Choose bits and kernels of least loss within these: {EXAMPLE}, or some of them.",
+        ),
+        click.option(
+            "--max-drop",
+            type=float,
+            metavar="POINTS",
+            help="Choose those of least flash (with --optimize speed, of fewest cycles) that lose "
+            "so many points of accuracy at most.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def taken_budget(choices: dict[str, Any]) -> Budget | None:
+    """The budget, taken out of all that a command was given. Raises OptionError."""
+    text = choices.pop("budget")
+    return None if text is None else parse_budget(text)
 
 
 def status_lines(silent: bool) -> Callable[[str], None]:

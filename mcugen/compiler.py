@@ -16,19 +16,25 @@ from mcugen.boards import Board, load_board
 from mcugen.config import BuildOptions, FastRam
 from mcugen.data import load_calibration, load_eval, synthetic_inputs
 from mcugen.emit.write import REPORT, check_target, staging, write_files
-from mcugen.errors import MissingToolError, OptionError
+from mcugen.errors import CalibrationError, MissingToolError, OptionError
 from mcugen.evaluate import Accuracy, accuracy, layer_sqnr, stored_inputs
 from mcugen.frontend.export import input_shapes
 from mcugen.frontend.load import LoadOptions
 from mcugen.ir import serialize
 from mcugen.network import REFERENCE
 from mcugen.ops.base import Target
-from mcugen.pipeline import Compilation, CompileOptions, compile_graph
+from mcugen.pipeline import Compilation, CompileOptions, compile_graph, prepared
 from mcugen.plan.budget import check_budget
 from mcugen.quantize.stated import Settled
 from mcugen.quantize.stated_weights import sentence
 from mcugen.quantize.synthetic import match_moments
+from mcugen.quantize.widths import KEPT
 from mcugen.report.report import make_report
+from mcugen.report.search import search_values
+from mcugen.search.forms import FormOptions
+from mcugen.search.found import Found, check_found, with_choice
+from mcugen.search.problem import Problem, SearchOptions
+from mcugen.search.search import Search
 from mcugen.simulate.program import Program, program_of
 from mcugen.simulate.size import Size, network_size
 from mcugen.source import Model, Source, open_model
@@ -89,12 +95,54 @@ def build(
     out = options.out or Path("build") / source.graph.name
     check_target(out)
     data = _read_data(source, options)
+    found = None
+    if options.searches:
+        found = _search(source, data, choices, options, board, progress, steps)
+        choices = with_choice(choices, found)
     progress("compiling")
     compiled = compile_graph(source.graph, data.calibration, choices, source.quantization, steps)
     check_budget(board, compiled.graph, compiled.layers, compiled.plan, compiled.view.weight_bytes)
     with staging(out) as folder:
-        report = _write_and_verify(folder, compiled, board, source, data, options, progress)
+        report = _write_and_verify(folder, compiled, board, source, data, options, progress, found)
     return BuildResult(folder=out, report=report)
+
+
+def _search(
+    source: Source,
+    data: _Data,
+    choices: CompileOptions,
+    options: BuildOptions,
+    board: Board,
+    progress: Progress,
+    steps: Steps,
+) -> Found:
+    """The bits and the kernel of each layer. Raises McugenError where there is no such choice."""
+    if data.synthetic:
+        msg = (
+            "--budget and --max-drop measure what each layer loses on real samples: pass them "
+            "with --calib"
+        )
+        raise CalibrationError(msg)
+    graph, quantization = source.graph, source.quantization
+    if quantization is None:
+        graph, quantization = prepared(graph, data.calibration, choices, steps)
+    keep = options.quant.keep_int8
+    problem = Problem(
+        graph=graph,
+        calibration=data.calibration,
+        evaluation=data.evaluation,
+        board=board,
+        compiling=choices,
+        quantization=quantization,
+    )
+    wanted = SearchOptions(
+        budget=options.budget,
+        max_drop=options.max_drop,
+        forms=FormOptions(patterns=()),
+        keep=("none",) if keep == KEPT else keep,  # what is measured needs no rule of thumb
+        points=0,
+    )
+    return Search(problem, wanted, progress, steps).run()
 
 
 def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
@@ -104,9 +152,12 @@ def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:
         prune=options.prune,
         skip_passes=options.skip_passes,
         target=Target(
-            core=board.core.name, features=board.core.features, optimize=options.optimize
+            core=board.core.name,
+            features=board.core.features,
+            optimize=options.optimize,
+            chosen=options.kernels,
         ),
-        ram_bytes=board.ram_bytes,
+        ram_bytes=min(board.ram_bytes, options.ram or board.ram_bytes),
         fast_bytes=_fast_bytes(options.fast_ram, board),
         row_input=options.row_input,
         dump_dir=options.dump_dir,
@@ -163,6 +214,7 @@ def _write_and_verify(
     data: _Data,
     options: BuildOptions,
     progress: Progress,
+    found: Found | None,
 ) -> dict[str, Any]:
     write_files(folder, compiled.files)
     serialize.save(compiled.graph, folder / REFERENCE)
@@ -185,6 +237,9 @@ def _write_and_verify(
             *_hints(compiled, options),
         ],
     )
+    if found is not None:
+        check_found(found, report)
+        report["search"] = search_values(found)
     report["files"] = sorted(path.name for path in folder.iterdir())
     text = json.dumps(report, indent=2) + "\n"
     (folder / REPORT).write_text(text, encoding="utf-8")

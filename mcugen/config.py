@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from mcugen.errors import OptionError
 from mcugen.pruning.options import PruneOptions
 from mcugen.quantize.options import QuantOptions
+from mcugen.search.budget import Budget
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,10 @@ class BuildOptions:
     requant: Requant = "single"
     quant: QuantOptions = field(default_factory=QuantOptions)
     prune: PruneOptions | None = None  # at once, before quantization
+    budget: Budget | None = None  # chooses the bits of each layer and its kernel
+    max_drop: float | None = None  # the same, by points of accuracy that may be lost
+    kernels: tuple[tuple[str, str], ...] = ()  # layers and variants that a search has chosen
+    ram: int | None = None  # bytes that the arena shall fit in, where the board has more
     optimize: Optimize = "balanced"
     fast_ram: FastRam = 0  # bytes of the board's fast RAM that the network may use
     row_input: bool = False  # the caller gives the input image row by row
@@ -63,9 +68,18 @@ class BuildOptions:
         if self.fast_ram != "all" and not (isinstance(self.fast_ram, int) and self.fast_ram >= 0):
             msg = f"fast_ram is {self.fast_ram!r}; expected a number of bytes, or 'all'"
             raise OptionError(msg)
+        if self.searches and self.quant.weights:
+            given = ",".join(self.quant.weights)
+            msg = f"--weights {given}: with --budget or --max-drop the search chooses the bits"
+            raise OptionError(msg)
         if self.simulate < 0:
             msg = f"simulate is {self.simulate}; expected a number of inputs, or 0 for none"
             raise OptionError(msg)
+
+    @property
+    def searches(self) -> bool:
+        """Bits and kernels are to be chosen."""
+        return self.budget is not None or self.max_drop is not None
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

@@ -51,6 +51,7 @@ class FinetuneOptions:
     train: a .npz path, arrays, (x, y), or any iterable of batches that has a length.
     calibration: what sets the ranges to begin with; without it 256 of the training samples.
     pruning: what becomes zero and stays so, None for nothing.
+    masks: of a tuned network, by name of the layer: what stays zero, bool in the weight's shape.
     out: the file to write, None for none; beside it lies a checkpoint while the run lasts.
     """
 
@@ -72,6 +73,7 @@ class FinetuneOptions:
     seed: int = 0
     training: TrainOptions = field(default_factory=TrainOptions)
     pruning: PruneTraining | None = None
+    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise OptionError that lists every choice which is not possible."""
@@ -153,6 +155,9 @@ def finetune(
     objective = _objective(start.parent, options)
     _check_targets(objective, start)
     network = TrainableNetwork(start.graph, start.quantization, train_scales=options.train_scales)
+    network.masks |= {
+        name: torch.from_numpy(x.astype(np.float32)) for name, x in options.masks.items()
+    }
     measure = _measure(objective, start.evaluation)
     checkpoint = None
     if checkpoint_path is not None:
@@ -367,6 +372,7 @@ def _run_values(start: _Start, options: FinetuneOptions) -> dict[str, str]:
         "scales learn": str(options.train_scales),
         "seed": str(options.seed),
         "pruning": "none" if options.pruning is None else options.pruning.text(),
+        "masks": str({name: int(mask.sum()) for name, mask in sorted(options.masks.items())}),
         **{name: str(value) for name, value in asdict(options.training).items()},
     }
 

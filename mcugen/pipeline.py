@@ -69,6 +69,7 @@ class CompileOptions:
 
     requant: RequantMode = "single"
     quant: QuantOptions = field(default_factory=QuantOptions)
+    bits: tuple[tuple[str, int], ...] | None = None  # by layer, in the place of what `quant` says
     prune: PruneOptions | None = None
     skip_passes: frozenset[str] = frozenset()
     target: Target = PORTABLE
@@ -92,6 +93,10 @@ class CompileOptions:
             target += f" fast {self.fast_bytes}"
         if self.prune is not None:
             target += f" pruned {self.prune.text()}"
+        if self.bits is not None:
+            target += f" bits {dict(self.bits)}"
+        if self.target.chosen:
+            target += f" kernels {dict(self.target.chosen)}"
         return f"{self.requant} {self.quant.text()} {sorted(self.skip_passes)} {target}"
 
 
@@ -134,6 +139,23 @@ def simplified(source: Graph, quant: QuantOptions | None = None) -> Graph:
     return _prepared(source, CompileOptions(quant=quant or QuantOptions()), [])
 
 
+def prepared(
+    source: Graph,
+    samples: Sequence[NDArray[np.float32]],
+    options: CompileOptions,
+    progress: Progress = lambda _done, _total, _text: None,
+) -> tuple[Graph, Quantization | None]:
+    """What `compile_graph` quantizes: after the exact passes, and pruned where asked for.
+
+    With its quantization, where the model states one itself.
+    """
+    graph = _prepared(source, options, [])
+    if is_stated(graph):
+        settled = settle(graph, samples)
+        return settled.graph, settled.quantization
+    return _pruned(graph, samples, options, progress), None
+
+
 def _prepared(source: Graph, options: CompileOptions, records: list[PassRecord]) -> Graph:
     graph = _run_passes(source, FLOAT_PASSES, "float", options, records)
     chosen = {"equalize": equalize.run} if options.quant.equalize else {}
@@ -164,7 +186,8 @@ def compile_graph(
             graph, quantization = check(settled.graph, "float", "settle"), settled.quantization
         else:
             graph = _pruned(dense, samples, options, progress)
-            quantization = quantize(graph, samples, options.quant, progress=progress)
+            bits = None if options.bits is None else dict(options.bits)
+            quantization = quantize(graph, samples, options.quant, bits, progress)
     uncut = to_integer(graph, quantization, options.requant)
     check(uncut, "integer", "to_integer")
     _dump(uncut, "to_integer", options, len(records))

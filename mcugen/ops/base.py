@@ -145,6 +145,7 @@ class Target:
     core: str = "portable"  # "cortex-m4"
     features: frozenset[str] = frozenset()  # of mcugen.boards.FEATURES
     optimize: Optimize = "balanced"
+    chosen: tuple[tuple[str, str], ...] = ()  # layers whose kernel's variant is settled
 
 
 PORTABLE = Target()

@@ -45,7 +45,8 @@ def that_pay(kernels: Sequence[Kernel], others: Sequence[Kernel], target: Target
     """
     least = min(kernel.table_bytes for kernel in others)
     fastest = min(k.cycles for k in others if k.table_bytes <= LARGE_TABLES * least)
-    saving = target.optimize == "size"
+    # kernels that were chosen before were weighed against each other, slower and smaller ones too
+    saving = target.optimize == "size" or bool(target.chosen)
     return [k for k in kernels if k.cycles < fastest or (saving and k.table_bytes < least)]
 
 

@@ -137,7 +137,14 @@ def _kernels(
     if node.name in chained:
         return (chained[node.name],)
     assert isinstance(node.op, IntOp)
-    return node.op.implementations(graph.input_shapes(node), node.shape, target)
+    kernels = node.op.implementations(graph.input_shapes(node), node.shape, target)
+    return still_offered(target, node.name, kernels)
+
+
+def still_offered(target: Target, layer: str, kernels: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
+    """The kernels of a layer among which there is still a choice."""
+    variant = dict(target.chosen).get(layer)
+    return tuple(kernel for kernel in kernels if kernel.variant == variant) or kernels
 
 
 def _offer(graph: Graph, chains: Sequence[Chain], node: Node, kernel: Kernel, step: int) -> Offer:

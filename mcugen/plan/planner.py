@@ -11,6 +11,7 @@ from mcugen.ir.graph import Graph
 from mcugen.ops.base import Kernel, Optimize, Target
 from mcugen.plan.arena import Plan, offsets_of, plan_arena
 from mcugen.plan.chains import Chain, ChainLayer
+from mcugen.plan.choices import still_offered
 from mcugen.plan.choose import GOALS, LayerKernel, best_kernel, choose_kernels
 from mcugen.plan.fuse import Fused, KernelOf, chain_cycles, choose_chains
 from mcugen.plan.lifetimes import find_buffers
@@ -164,6 +165,7 @@ def _kernel_of(graph: Graph, target: Target, optimize: Optimize) -> KernelOf:
 
     def kernel_of(layer: ChainLayer) -> Kernel:
         kernels = layer.op.implementations(layer.input_shapes, layer.shape, target)
+        kernels = still_offered(target, layer.node.name, kernels)
         return best_kernel(kernels, optimize, largest)
 
     return kernel_of

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 DENSE = "dense"
 
@@ -40,7 +40,8 @@ class Option:
 
     form: None for layers without weights. kernel: the variant's name. loss: of the network, with
     this layer alone in that form. flash: bytes of the kernel's tables. cycles: by the cost model.
-    live: bytes that its step of the schedule needs, scratch included.
+    live: bytes that its step of the schedule needs, scratch included. functions: of C that it
+    calls, whose code is in flash once for all layers that call them.
     """
 
     layer: str
@@ -50,6 +51,7 @@ class Option:
     flash: int
     cycles: float
     live: int
+    functions: tuple[str, ...] = ()
 
     def costs(self) -> tuple[float, float, float]:
         """All but the loss."""
@@ -65,11 +67,13 @@ class Option:
 class Table:
     """The options of each layer, in execution order, one of which is to be taken of each.
 
-    code: bytes of flash beside all tables. moves: cycles beside all kernels, of rows in chains.
-    arena: bytes that the arena is larger than the largest step.
+    code_of: for each function of C, its own code and that of the functions that it calls, in
+    bytes by their names. code: bytes of flash beside these and all tables. moves: cycles beside all
+    kernels, of rows in chains. arena: bytes that the arena is larger than the largest step.
     """
 
     layers: tuple[tuple[Option, ...], ...]
+    code_of: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     code: int = 0
     moves: float = 0.0
     arena: int = 0
@@ -81,13 +85,26 @@ class Table:
 
 
 def undominated(options: Sequence[Option]) -> tuple[Option, ...]:
-    """Those that no other one beats; of equal ones the first."""
+    """Those that no other one beats without calling other functions; of equal ones the first."""
+
+    def beats(one: Option, other: Option) -> bool:
+        return set(one.functions) <= set(other.functions) and one.beats(other)
+
     kept: list[Option] = []
     for option in options:
-        if not any(other.beats(option) for other in kept):
-            kept = [other for other in kept if not option.beats(other)]
+        if not any(beats(other, option) for other in kept):
+            kept = [other for other in kept if not beats(option, other)]
             kept.append(option)
     return tuple(kept)
+
+
+def code_bytes(table: Table, options: Iterable[Option]) -> int:
+    """The code of all functions that these options call, each once."""
+    found: dict[str, int] = {}
+    for option in options:
+        for function in option.functions:
+            found |= table.code_of.get(function, {})
+    return sum(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +133,7 @@ def choice_of(table: Table, options: Sequence[Option]) -> Choice:
     return Choice(
         options=tuple(options),
         loss=sum(option.loss for option in options),
-        flash=table.code + sum(option.flash for option in options),
+        flash=table.code + code_bytes(table, options) + sum(option.flash for option in options),
         ram=table.arena + max((option.live for option in options), default=0),
         cycles=table.moves + sum(option.cycles for option in options),
     )

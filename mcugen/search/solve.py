@@ -3,12 +3,16 @@
 
 One binary variable for each option; one row that takes one option of each layer; a row for each
 bound on a sum; and for RAM a row for each step of the schedule, since steps do not add up: each has
-to fit by itself. HiGHS (through scipy) solves it. Its work is limited in nodes, not in seconds, so
-that a search repeats.
+to fit by itself. Code is in flash once, however many layers call it: a variable for each piece of
+code is at least that of every option that needs it. HiGHS (through scipy) solves it. Its work is
+limited in nodes, not in seconds, so that a search repeats.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -121,24 +125,40 @@ _Row: TypeAlias = "tuple[NDArray[np.float64], float]"
 
 
 class _Model:
-    """Columns are the options of all layers, one after the other."""
+    """Columns are the options of all layers, one after the other, then the pieces of code."""
 
     def __init__(self, table: Table, excluded: Sequence[Mapping[str, Form]]) -> None:
         self.table = table
         self.flat = [option for options in table.layers for option in options]
         ends = np.cumsum([len(options) for options in table.layers]).tolist()
         self.spans = [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-        self.cuts = [self._cut(forms) for forms in excluded]
+        self.pieces = _pieces(table)
+        self.columns = len(self.flat) + len(self.pieces)
+        self.cuts = [*self._calls(), *(self._cut(forms) for forms in excluded)]
 
     def sums(self, name: Quantity) -> NDArray[np.float64]:
-        """What each option adds to a quantity."""
-        field = "live" if name == "ram" else name
-        return np.array([getattr(option, field) for option in self.flat], np.float64)
+        """What each column adds to a quantity."""
+        own = "live" if name == "ram" else name
+        code = [size if name == "flash" else 0 for size in self.pieces.values()]
+        return np.array([*(getattr(option, own) for option in self.flat), *code], np.float64)
 
     def _cut(self, forms: Mapping[str, Form]) -> _Row:
         """Not all layers in these forms at once."""
-        same = np.array([o.form is not None and forms.get(o.layer) == o.form for o in self.flat])
-        return same.astype(np.float64), len(forms) - 1.0
+        row = np.zeros(self.columns)
+        for column, option in enumerate(self.flat):
+            row[column] = option.form is not None and forms.get(option.layer) == option.form
+        return row, len(forms) - 1.0
+
+    def _calls(self) -> Iterator[_Row]:
+        """Code is there where an option calls it."""
+        for column, functions in enumerate(self.pieces, start=len(self.flat)):
+            calling = np.array([not functions.isdisjoint(o.functions) for o in self.flat])
+            for span in self.spans:
+                if calling[span].any():
+                    row = np.zeros(self.columns)
+                    row[span] = calling[span]
+                    row[column] = -1.0
+                    yield row, 0.0
 
     def _rows(self, bounds: Bounds) -> Iterator[_Row]:
         fixed = {"loss": 0.0, "flash": float(self.table.code), "cycles": self.table.moves}
@@ -148,7 +168,7 @@ class _Model:
                 continue
             live = self.sums("ram")
             for span in self.spans:
-                row = np.zeros(len(self.flat))
+                row = np.zeros(self.columns)
                 row[span] = live[span]
                 yield row, bound - self.table.arena
         yield from self.cuts
@@ -163,13 +183,13 @@ class _Model:
         live = self.sums("ram") / max(float(self.sums("ram").max(initial=0.0)), 1.0)
         rows = [(np.append(row, 0.0), right) for row, right in map(_scaled, self._rows(bounds))]
         for span in self.spans:
-            row = np.append(np.zeros(len(self.flat)), -1.0)
+            row = np.append(np.zeros(self.columns), -1.0)
             row[span] = live[span]
             rows.append((row, 0.0))
-        return self._solved(np.append(np.zeros(len(self.flat)), SCALE), rows)
+        return self._solved(np.append(np.zeros(self.columns), SCALE), rows)
 
     def _solved(self, cost: NDArray[np.float64], rows: Sequence[_Row]) -> tuple[Option, ...] | None:
-        """Run HiGHS; a column behind those of the options is no binary."""
+        """Run HiGHS; columns behind those of the options are no binaries."""
         # Late import: it takes a third of a second.
         from scipy.optimize import Bounds as Box
         from scipy.optimize import LinearConstraint, milp
@@ -181,13 +201,14 @@ class _Model:
         if rows:
             matrix, right = (np.array(each) for each in zip(*rows, strict=True))
             constraints.append(LinearConstraint(matrix, -np.inf, right))
-        result = milp(
-            cost,
-            integrality=np.arange(len(cost)) < len(self.flat),
-            bounds=Box(np.zeros(len(cost)), np.ones(len(cost))),
-            constraints=constraints,
-            options={"node_limit": MAX_NODES, "mip_rel_gap": 0.0},
-        )
+        with _silent():
+            result = milp(
+                cost,
+                integrality=np.arange(len(cost)) < len(self.flat),
+                bounds=Box(np.zeros(len(cost)), np.ones(len(cost))),
+                constraints=constraints,
+                options={"node_limit": MAX_NODES, "mip_rel_gap": 0.0},
+            )
         if result.x is None and result.status == INFEASIBLE:
             return None
         if result.x is None:
@@ -197,6 +218,37 @@ class _Model:
         return tuple(options[k] for options, k in zip(self.table.layers, picked, strict=True))
 
 
+def _pieces(table: Table) -> dict[frozenset[str], int]:
+    """Code in bytes by the functions that need it: what all of these need and no other does."""
+    called = {f for options in table.layers for option in options for f in option.functions}
+    users: dict[str, set[str]] = {}
+    sizes: dict[str, int] = {}
+    for function in sorted(called & set(table.code_of)):
+        for name, size in table.code_of[function].items():
+            users.setdefault(name, set()).add(function)
+            sizes[name] = size
+    found: dict[frozenset[str], int] = {}
+    for name, functions in users.items():
+        key = frozenset(functions)
+        found[key] = found.get(key, 0) + sizes[name]
+    return found
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without the lines that HiGHS prints now and then, where a tool may read a report."""
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, STDOUT)
+        yield
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)
+        os.close(nothing)
+
+
 def _scaled(row: _Row) -> _Row:
     """In units of the bound: the solver's tolerances are then relative."""
     terms, right = row
@@ -204,4 +256,5 @@ def _scaled(row: _Row) -> _Row:
     return terms / unit, right / unit
 
 
+STDOUT = 1
 INFEASIBLE = 2  # of scipy.optimize.OptimizeResult.status

@@ -24,6 +24,7 @@ COMMANDS = (
     "quantize",
     "finetune",
     "prune",
+    "search",
     "inspect",
     "verify",
     "run",

@@ -24,13 +24,18 @@ def option(layer: str, k: int, random: np.random.Generator) -> Option:
         flash=int(random.integers(10, 5000)),
         cycles=float(random.integers(1000, 100_000)),
         live=int(random.integers(100, 4000)),
+        functions=(("f", "g", "h")[k % 3],),
     )
+
+
+# `help` is code that two of the functions call
+CODE_OF = {"f": {"f": 3000, "help": 900}, "g": {"g": 500, "help": 900}, "h": {"h": 2500}}
 
 
 def random_table(seed: int, layers: int = 4, options: int = 4) -> Table:
     random = np.random.default_rng(seed)
     made = tuple(tuple(option(f"l{n}", k, random) for k in range(options)) for n in range(layers))
-    return Table(layers=made, code=1000, moves=500.0, arena=8)
+    return Table(layers=made, code_of=CODE_OF, code=1000, moves=500.0, arena=8)
 
 
 def all_choices(table: Table) -> list[Choice]:
@@ -58,6 +63,16 @@ def test_it_finds_what_trying_all_choices_finds(seed: int, minimize: Quantity) -
     assert found is not None and within(found, bounds)
     least = min(getattr(choice, minimize) for choice in fitting)
     assert getattr(found, minimize) == pytest.approx(least, rel=1e-8)
+
+
+def test_code_counts_once_for_all_that_call_it() -> None:
+    table = random_table(0)
+    options = [options[0] for options in table.layers]
+    tables = sum(option.flash for option in options)
+    assert choice_of(table, options).flash == 1000 + tables + 3900
+    options[0] = table.layers[0][1]
+    tables = sum(option.flash for option in options)
+    assert choice_of(table, options).flash == 1000 + tables + 3000 + 500 + 900
 
 
 def test_ties_are_broken_by_the_other_sums() -> None:
@@ -117,4 +132,5 @@ def test_options_that_others_beat_are_left_out() -> None:
     table = random_table(5, layers=1, options=12)
     kept = undominated(table.layers[0])
     for one in table.layers[0]:
-        assert (one in kept) == (not any(o.beats(one) for o in table.layers[0] if o is not one))
+        others = [o for o in table.layers[0] if o is not one and o.functions == one.functions]
+        assert (one in kept) == (not any(o.beats(one) for o in others))

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mcugen search`: bits, zeros, patterns and kernels of every layer together, in one folder.
+
+The folder holds the measured losses from the first of them on, so that the same command goes on
+after an interruption; at the end the chosen network as a file that `mcugen build` takes, its C, and
+what was found as JSON and as pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcugen.boards import Board, load_board
+from mcugen.compiler import build
+from mcugen.config import BuildOptions, InputLayout, Optimize, Requant, Samples
+from mcugen.data import load_calibration, load_eval
+from mcugen.errors import BudgetError, OptionError, OutputError
+from mcugen.evaluate import stored_inputs
+from mcugen.files import replacing
+from mcugen.finetuning import FinetuneOptions, finetune
+from mcugen.frontend.export import input_shapes
+from mcugen.frontend.load import LoadOptions
+from mcugen.ops.base import Target
+from mcugen.pipeline import CompileOptions, prepared
+from mcugen.quantize.options import QuantOptions
+from mcugen.report.search import search_values
+from mcugen.report.search_html import check_pictures, write_search
+from mcugen.search.found import Found
+from mcugen.search.problem import Problem, SearchOptions
+from mcugen.search.search import Search
+from mcugen.source import Model, Source, open_model
+from mcugen.train.loop import TrainOptions
+from mcugen.train.objective import Distill
+from mcugen.tuned import TunedNetwork
+
+Status = Callable[[str], None]
+Progress = Callable[[int, int, str], None]
+
+FOUND, LOSSES = "search.json", "losses.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SearchRun:
+    """One search on one board. `calibration`, `evaluation` and `train` are paths or arrays.
+
+    train: samples that the chosen network is trained on, its zeros held and its float parent as
+        teacher; None for no training.
+    report: an HTML page and pictures as well.
+    """
+
+    board: str
+    calibration: Samples
+    out: Path
+    search: SearchOptions = field(default_factory=SearchOptions)
+    evaluation: Samples | tuple[Any, Any] | None = None
+    train: Samples | tuple[Any, Any] | None = None
+    epochs: int = 5
+    report: bool = False
+    name: str | None = None
+    input_shapes: tuple[tuple[int, ...], ...] | None = None
+    arch: str | None = None
+    trust_pickle: bool = False
+    input_layout: InputLayout = "nhwc"
+    requant: Requant = "single"
+    quant: QuantOptions = field(default_factory=QuantOptions)
+    optimize: Optimize = "balanced"
+    simulate: int = 16
+
+    def __post_init__(self) -> None:
+        """Raise OptionError that lists every choice which is not possible."""
+        problems = []
+        if self.search.budget is None and self.search.max_drop is None:
+            problems.append("a search needs a budget (--budget), a drop (--max-drop), or both")
+        if self.quant.weights:
+            problems.append(
+                f"--weights {','.join(self.quant.weights)}: the search chooses the bits; "
+                "--bits says among which"
+            )
+        if self.epochs < 1:
+            problems.append(f"epochs is {self.epochs}; expected 1 or more")
+        if problems:
+            raise OptionError("\n".join(problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SearchResult:
+    """A finished search: plain values as in search.json, the network, and the folder of its C."""
+
+    values: dict[str, Any]
+    network: TunedNetwork
+    folder: Path
+    pictures: tuple[Path, ...]
+
+
+def search(
+    model: Model,
+    run: SearchRun,
+    status: Status = lambda _: None,
+    progress: Progress = lambda _done, _total, _text: None,
+) -> SearchResult:
+    """Look for the best network, build it, and write all that was found to `run.out`.
+
+    Raises McugenError for everything a user can mend.
+    """
+    if run.report:
+        check_pictures()
+    check_folder(run.out)
+    board = load_board(run.board)
+    status("reading the model")
+    loading = LoadOptions(
+        input_shapes=run.input_shapes, arch=run.arch, trust_pickle=run.trust_pickle
+    )
+    source = open_model(model, loading, name=run.name, layout=run.input_layout)
+    source.check_choice(run.quant)
+    problem = problem_of(source, run, board, progress)
+    options = replace(run.search, cache=run.search.cache or run.out / LOSSES)
+    found = Search(problem, options, status, progress).run()
+    network = found.chosen.network
+    tuned = TunedNetwork(graph=network.graph, quantization=network.quantization)
+    if run.train is not None:
+        status("training the chosen network")
+        tuned = trained(tuned, found, run, progress)
+    values = {"name": source.graph.name, "board": board.name} | search_values(found)
+    file = run.out / f"{source.graph.name}.mcugen"
+    tuned.save(file)
+    folder = run.out / source.graph.name
+    status("building the chosen network")
+    built = build(tuned, _build_options(run, found, folder, source), status, progress).report
+    values["built"] = {
+        "flash": built["flash_bytes"],
+        "ram": built["arena_bytes"],
+        "accuracy": built["accuracy"],
+        "trained": run.train is not None,
+    }
+    with replacing(run.out / FOUND) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    pictures = write_search(values, run.out) if run.report else ()
+    _check(values, found, folder)
+    return SearchResult(values=values, network=tuned, folder=folder, pictures=tuple(pictures))
+
+
+def problem_of(source: Source, run: SearchRun, board: Board, progress: Progress) -> Problem:
+    """What is searched, with its data read."""
+    shapes = input_shapes(source.graph)
+    samples = load_calibration(run.calibration, shapes)
+    source.check(samples)
+    calibration = stored_inputs(source.graph, samples)
+    evaluation: tuple[list[NDArray[np.float32]], NDArray[np.generic]] | None = None
+    if run.evaluation is not None:
+        x, y = load_eval(run.evaluation, shapes)
+        evaluation = stored_inputs(source.graph, x), y
+    compiling = CompileOptions(
+        requant=run.requant,
+        quant=run.quant,
+        target=Target(core=board.core.name, features=board.core.features, optimize=run.optimize),
+        ram_bytes=board.ram_bytes,
+    )
+    graph, quantization = source.graph, source.quantization
+    if quantization is None:
+        graph, quantization = prepared(graph, calibration, compiling, progress)
+    return Problem(
+        graph=graph,
+        calibration=calibration,
+        evaluation=evaluation,
+        board=board,
+        compiling=compiling,
+        quantization=quantization,
+    )
+
+
+def trained(
+    network: TunedNetwork, found: Found, run: SearchRun, progress: Progress
+) -> TunedNetwork:
+    """The network trained for its rounding, what is zero staying zero."""
+    assert run.train is not None
+    forms = found.chosen.choice.forms
+    held = {
+        name: network.quantization.weights[name].ints != 0
+        for name, form in forms.items()
+        if form.sparsity
+    }
+    options = FinetuneOptions(
+        train=run.train,
+        evaluation=run.evaluation,
+        training=TrainOptions(epochs=run.epochs),
+        distill=Distill(),
+        masks=held,
+    )
+    return finetune(network, options, progress=progress).network
+
+
+def _build_options(run: SearchRun, found: Found, folder: Path, source: Source) -> BuildOptions:
+    return BuildOptions(
+        board=run.board,
+        out=folder,
+        name=source.graph.name,
+        calibration=run.calibration,
+        evaluation=run.evaluation,
+        requant=run.requant,
+        optimize=run.optimize,
+        kernels=found.chosen.choice.kernels,
+        ram=int(found.bounds.ram or 0) or None,
+        simulate=run.simulate,
+    )
+
+
+def _check(values: dict[str, Any], found: Found, folder: Path) -> None:
+    """Raise BudgetError where what was built at last is not within the budget."""
+    bounds = found.bounds.items()
+    missed = [
+        f"{name}: {values['built'][name]:,} is needed, {bound:,.0f} allowed"
+        for name, bound in bounds.items()
+        if name in ("flash", "ram") and (values["built"][name] or 0) > bound
+    ]
+    if missed:
+        msg = "\n  ".join([f"{folder} is finished, but not within the budget:", *missed])
+        raise BudgetError(msg)
+
+
+def check_folder(out: Path) -> None:
+    """Raise OutputError unless `out` is free, empty, or of an earlier search."""
+    if out.exists() and not out.is_dir():
+        msg = f"output {out} exists and is no folder; choose another one with --out"
+        raise OutputError(msg)
+    present = {path.name for path in out.iterdir()} if out.exists() else set()
+    if present and not present & {FOUND, LOSSES}:
+        shown = ", ".join(sorted(present)[:5])
+        msg = (
+            f"output folder {out} holds files that no search wrote ({shown}); nothing was changed: "
+            "choose another folder with --out"
+        )
+        raise OutputError(msg)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mcugen search` as a user meets it: what lies in the folder, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mcugen import api
+from mcugen.search.cache import Losses
+from mcugen.search.measure import Float
+from mcugen.search.options import Form
+from tests.command import build, mcugen, refused
+from tests.model_files import exported, saved
+
+SHAPE = (1, 4, 6, 6)
+
+
+class Net(nn.Module):
+    """Float32 [N, 4, 6, 6] to class scores [N, 4]; wide enough for sparse kernels to win."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(4, 16, 3, padding=1)
+        self.second = nn.Conv2d(16, 64, 3, padding=1)
+        self.head = nn.Linear(64, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.second(self.first(x).relu()).relu()
+        scores: torch.Tensor = self.head(y.mean((2, 3)))
+        return scores
+
+
+def samples() -> torch.Tensor:
+    noise = np.random.default_rng(5).normal(size=(64, *SHAPE[1:]))
+    return torch.from_numpy(noise.astype(np.float32))
+
+
+def net() -> Net:
+    torch.manual_seed(1)
+    made = Net().eval()
+    with torch.no_grad():
+        scores = made(samples())
+        made.head.weight.div_(scores.std(0)[:, None])
+        made.head.bias.sub_(scores.mean(0)).div_(scores.std(0))
+    return made
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(exported(net(), SHAPE), tmp_path_factory.mktemp("model") / "net.pt2")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    x = samples().numpy()
+    with torch.no_grad():
+        y = net()(samples()).argmax(1).numpy()
+    path = tmp_path_factory.mktemp("data") / "data.npz"
+    np.savez(path, x=x, y=y)
+    return path
+
+
+FEW = ("--bits", "int8,int4", "--patterns", "block2x2", "--sparsities", "0.5,0.75")
+
+
+def command(model: Path, data: Path, out: Path, *more: object) -> tuple[object, ...]:
+    fixed = ("--board", "cortex-m4", "--calib", data, "--out", out, "--simulate", 0)
+    return ("search", model, *fixed, *FEW, *more)
+
+
+@pytest.mark.slow
+def test_bits_and_zeros_are_chosen_together_and_built(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    plain = build(model, "--calib", data, out=tmp_path / "plain")
+    dense = json.loads((plain / "report.json").read_text("utf-8"))
+    profile = json.loads(mcugen("profile", plain, "--json").stdout)
+    bounds = {"flash": dense["weight_bytes"], "cycles": int(0.7 * profile["cycles"])}
+    budget = ",".join(f"{name}={bound}" for name, bound in bounds.items())
+    more = ("--eval", data, "--budget", budget, "--points", 3, "--report", "--json")
+    done = mcugen(*command(model, data, out, *more))
+    assert done.exit_code == 0, done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found == json.loads((out / "search.json").read_text("utf-8"))
+    forms = {layer["form"] for layer in found["chosen"]["layers"]}
+    assert any(form and "block2x2" in form for form in forms)
+    report = json.loads((out / "net" / "report.json").read_text("utf-8"))
+    assert report["flash_bytes"] == found["chosen"]["measured"]["flash"] <= bounds["flash"]
+    cycles = json.loads(mcugen("profile", out / "net", "--json").stdout)["cycles"]
+    assert cycles == found["chosen"]["measured"]["cycles"] <= bounds["cycles"]
+    assert report["verification"]["host"]["mismatches"] == 0
+    flash = [point["predicted"]["flash"] for point in found["front"]]
+    losses = [point["predicted"]["loss"] for point in found["front"]]
+    assert flash == sorted(flash, reverse=True) and losses == sorted(losses)
+    written = {path.name for path in out.iterdir()}
+    pictures = {f"{name}.{end}" for name in ("front", "sensitivity") for end in ("svg", "png")}
+    assert written == {"net", "net.mcugen", "losses.json", "search.json", "search.html", *pictures}
+    assert "<svg" in (out / "search.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_an_interrupted_search_goes_on_with_the_losses_it_has(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ("--budget", "flash=1M", "--points", 0, "--json")
+    whole = json.loads(mcugen(*command(model, data, tmp_path / "whole", *more)).stdout)
+    out = tmp_path / "out"
+    measured: list[str] = []
+    own = Float.loss
+
+    def interrupted(self: Any, name: str, op: Any) -> float:
+        measured.append(name)
+        if len(measured) == 4:
+            raise KeyboardInterrupt
+        return own(self, name, op)
+
+    monkeypatch.setattr(Float, "loss", interrupted)
+    stopped = mcugen(*command(model, data, out, *more))
+    assert stopped.exit_code == 130
+    assert "the same command goes on" in stopped.stderr
+    assert {path.name for path in out.iterdir()} == {"losses.json"}
+    again = json.loads(mcugen(*command(model, data, out, *more)).stdout)
+    assert again["losses"] == whole["losses"]
+    total = sum(map(len, whole["losses"].values()))
+    assert len(measured) == total + 1  # each once, but for the one that was interrupted
+    assert again["chosen"] == whole["chosen"]
+
+
+@pytest.mark.slow
+def test_what_was_chosen_can_be_trained_with_its_zeros(data: Path, tmp_path: Path) -> None:
+    held = np.load(data)
+    found = api.search(
+        exported(net(), SHAPE),
+        board="cortex-m4",
+        calibration=held["x"],
+        evaluation=(held["x"], held["y"]),
+        train=(held["x"], held["y"]),
+        epochs=2,
+        budget="cycles=270K",
+        bits=(8,),
+        sparsities=(0.75,),
+        points=0,
+        out=tmp_path / "out",
+        simulate=0,
+    )
+    sparse = [layer for layer in found.values["chosen"]["layers"] if "%" in (layer["form"] or "")]
+    assert sparse
+    for layer in sparse:
+        ints = found.network.quantization.weights[layer["name"]].ints
+        assert (ints == 0).mean() >= 0.74
+    assert found.values["built"]["trained"]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ((), "a search needs a budget (--budget), a drop (--max-drop), or both"),
+        (("--budget", "flash=1M", "--bits", "int3"), "bits int3: not known"),
+        (("--budget", "flash=1M", "--patterns", "2:4"), "pattern '2:4' is not searched"),
+        (("--budget", "flash=1M", "--sparsities", "x"), "could not convert string to float: 'x'"),
+        (("--budget", "flash=1M", "--sparsities", "1.5"), "sparsity is 1.5; expected shares"),
+        (("--budget", "flash=1M", "--criterion", "size"), "criterion 'size' is not known"),
+        (("--budget", "flash=1M", "--keep", "heads"), "no layer matches 'heads'"),
+        (("--budget", "flash=1M", "--weights", "int4"), "--bits says among which"),
+        (("--budget", "flash=1M", "--samples", 0), "samples is 0; expected 1 or more"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    model: Path, data: Path, tmp_path: Path, more: tuple[object, ...], words: str
+) -> None:
+    out = tmp_path / "out"
+    assert words in refused(*command(model, data, out, *more))
+    assert not out.exists()
+
+
+def test_a_folder_of_someone_else_is_left_alone(model: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    text = refused(*command(model, data, tmp_path, "--budget", "flash=1M"))
+    assert "holds files that no search wrote (mine.txt)" in text
+
+
+def test_losses_of_another_key_or_a_damaged_file_are_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "losses.json"
+    one = Losses("a", path)
+    one.put("layer", Form(bits=4), 0.25)
+    one.save()
+    assert Losses("a", path).get("layer", Form(bits=4)) == 0.25
+    assert Losses("b", path).get("layer", Form(bits=4)) is None
+    path.write_text("{ broken")
+    assert Losses("a", path).get("layer", Form(bits=4)) is None
