@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
-from mcugen.ops import mve
+from mcugen.ops import mve, sparse_mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
 from mcugen.ops.dsp import MIXED, accumulator_bound, aligned, clamp_fields, high_word_scale
 from mcugen.ops.sparse import (
@@ -82,7 +82,10 @@ def conv_kernels(
     image = as_image(inputs[0])
     result = (*op.window.output_size(image[:2]), output[-1])
     found = (_kernel(form, op, image, result) for form in FORMS)
-    return [counted(kernel, target, INSTRUCTIONS) for kernel in found if kernel is not None]
+    own = [counted(kernel, target, INSTRUCTIONS) for kernel in found if kernel is not None]
+    if mve.FEATURE in target.features:
+        own += sparse_mve.conv_kernels(op, image, result)
+    return own
 
 
 def counted(kernel: Kernel, target: Target, instructions: float) -> Kernel:
