@@ -57,7 +57,7 @@ def steps(sums: IntArray, bias: IntArray, requantize: Requantize) -> NDArray[np.
 
 @pytest.mark.parametrize("seed", range(8))
 def test_every_step_is_where_it_was(seed: int) -> None:
-    sums, bias, requantize = (part for part in layer(seed, 20, -128, 127))
+    sums, bias, requantize = layer(seed, 20, -128, 127)
     one = requantize.take(np.array([seed]))
     scale = short_scale(sums[seed : seed + 1], bias[seed : seed + 1], one)
     assert scale is not None
