@@ -54,6 +54,7 @@ typedef struct {
 /*
  * The same with weights of 4 and 2 bits as in mcugen_conv_narrow_pair.h. Words of weights, biases
  * and what belongs to requantization are by four channels, and of 2 bits groups are even in number.
+ * Without a table of shifts a bias is what its word holds above a byte, and that byte the shift.
  */
 typedef mcugen_conv_pair_s8_params_t mcugen_conv_pair_s8_w4_params_t;
 typedef mcugen_conv_pair_s8_params_t mcugen_conv_pair_s8_w2_params_t;
@@ -73,6 +74,7 @@ typedef struct {
     int32_t low;
     int32_t high;
     int32_t wide;
+    int32_t bias_place; /* bits below a bias in its word */
 } mcugen_conv_pair_job_t;
 
 #if MCUGEN_ARMV6M
@@ -332,11 +334,13 @@ static inline void mcugen_narrow_pair_outputs(const mcugen_conv_pair_job_t *job,
             (int32_t)(sums[k].both - ((uint32_t)sums[k].upper << 16)),
             sums[k].upper,
         };
+        const uint32_t shift =
+            (job->shift == NULL) ? ((uint32_t)job->bias[0][c] & 255u) : job->shift[c];
         for (int32_t i = 0; i < 2; i++) {
-            const int32_t acc = job->bias[i][c] + own[i] - ((k > 0) ? excess[i] : 0);
-            job->output[i][c] =
-                mcugen_scalar_requantize(job->wide * acc, job->multiplier[c], job->shift[c],
-                                         job->rounding, job->low, job->high);
+            const int32_t bias = mcugen_asr32(job->bias[i][c], job->bias_place);
+            const int32_t acc = bias + own[i] - ((k > 0) ? excess[i] : 0);
+            job->output[i][c] = mcugen_scalar_requantize(job->wide * acc, job->multiplier[c], shift,
+                                                         job->rounding, job->low, job->high);
         }
     }
 }
@@ -496,11 +500,13 @@ static MCUGEN_ALWAYS_INLINE void mcugen_conv_pair(int32_t bits,
     const int32_t taps = 2 * p->groups;
     uint32_t *const column = (uint32_t *)(void *)scratch;
     int8_t *const padding = &scratch[8 * p->groups];
-    mcugen_conv_pair_job_t job = {
-        column,       &column[taps], p->weight, mcugen_conv_pair_skip(p->groups),
-        {NULL, NULL}, p->multiplier, p->shift,  {NULL, NULL},
-        p->out_ch,    p->rounding,   p->low,    p->high,
-        p->wide};
+    mcugen_conv_pair_job_t job = {column,       &column[taps],
+                                  p->weight,    mcugen_conv_pair_skip(p->groups),
+                                  {NULL, NULL}, p->multiplier,
+                                  p->shift,     {NULL, NULL},
+                                  p->out_ch,    p->rounding,
+                                  p->low,       p->high,
+                                  p->wide,      (p->shift == NULL) ? 8 : 0};
     mcugen_conv_pair_place_t places[2] = {{0, 0, -p->pad_top, -p->pad_left}, {0, 0, 0, 0}};
     int32_t left = p->out_h * p->out_w;
 

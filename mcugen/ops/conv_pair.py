@@ -13,7 +13,7 @@ from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
 from mcugen.ops.overlap import window_overlap
-from mcugen.ops.scalar import ScalarCosts, accumulator_bound, scalar_requantize_tables
+from mcugen.ops.scalar import Fields, ScalarCosts, accumulator_bound, scalar_requantize_tables
 from mcugen.ops.weights import bias_classes
 from mcugen.ops.window import as_image
 
@@ -24,6 +24,8 @@ CHANNELS = 2  # computed at once
 NARROW_CHANNELS = 4  # with weights of 4 or 2 bits
 TAPS = 2  # products that 16 bits hold the sum of
 PIXELS = 2  # in one word
+SHIFT_BITS = 8  # of a word with a bias
+MOST_BIAS = 1 << (31 - SHIFT_BITS)
 
 
 def conv_pair_kernels(
@@ -40,9 +42,12 @@ def conv_pair_kernels(
     if requantize is None:
         return ()
     requant_fields, requant_tables = requantize
+    bias = _filled_up(op.bias, channels)
+    if bits < 8 and np.all(np.abs(bias) < MOST_BIAS):
+        requant_fields, requant_tables, bias = _shifts_in_biases(*requantize, bias)
     image = as_image(inputs[0])
     geometry = _geometry(op, image, as_image(output))
-    bias_fields, bias_tables = bias_classes(_filled_up(op.bias, channels))
+    bias_fields, bias_tables = bias_classes(bias)
     words = packed_weights(op.weight) if bits == 8 else narrow_weights(op.weight, bits)
     groups = words.shape[1] * (2 if bits == 2 else 1)
     call = KernelCall(
@@ -106,6 +111,17 @@ def narrow_weights(weight: NDArray[np.int8], bits: int) -> NDArray[np.uint32]:
     places = np.arange(32 - bits, -1, -bits).reshape(each, NARROW_CHANNELS)
     words: NDArray[np.uint32] = (codes << places).sum(axis=(2, 3)).astype(np.uint32)
     return words
+
+
+def _shifts_in_biases(
+    fields: Fields, tables: tuple[ConstTable, ...], bias: IntArray
+) -> tuple[Fields, tuple[ConstTable, ...], IntArray]:
+    """Requantization without a table of shifts: the lowest byte of each bias is the channel's."""
+    own = {table.suffix: table for table in tables}
+    shifts = own.pop("shift").values
+    kept = tuple((name, None if name == "shift" else value) for name, value in fields)
+    packed: IntArray = (bias << SHIFT_BITS) + shifts.astype(np.int64)
+    return kept, tuple(own.values()), packed
 
 
 def _filled_up(bias: IntArray, channels: int) -> IntArray:

@@ -197,6 +197,17 @@ def test_biases_that_depend_on_the_place(bits: int, target: Target) -> None:
     check_op(*placed(bits), target=target, minimum=20)
 
 
+@pytest.mark.parametrize("far", [2**23 - 1, 2**23])
+def test_biases_hold_their_shifts_where_there_is_room(far: int) -> None:
+    op, shapes, output = narrow_conv(3, 4, (5, 6), POINT, (4, 7))
+    bias = np.where(np.arange(6) == 2, -far, op.bias)
+    case = replace(op, bias=bias), shapes, output  # type: ignore[type-var]
+    (call,) = kernel_for(case, SCALAR).calls
+    suffixes = {table.suffix for table in call.tables}
+    assert ("shift" in suffixes) == (far == 2**23)
+    check_op(*case, target=SCALAR, minimum=20)
+
+
 @pytest.mark.slow
 def test_on_the_cortex_m55() -> None:
     """Fewer cases, as its simulator is slow."""
