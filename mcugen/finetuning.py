@@ -25,6 +25,7 @@ from mcugen.ir.text import to_text
 from mcugen.pipeline import simplified
 from mcugen.pruning.criteria import Data
 from mcugen.pruning.masks import zero_share
+from mcugen.pruning.norms import norm_scales
 from mcugen.pruning.training import PruneTraining, data_of
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.quantize import quantize
@@ -263,7 +264,8 @@ def _start(model: Model, options: FinetuneOptions, progress: Progress) -> _Start
             quantization = settled.quantization
         else:
             if options.pruning is not None:
-                seen = data_of(batches.epoch(0), _objective(graph, options, distill=False).loss)
+                loss = _objective(graph, options, distill=False).loss
+                seen = data_of(batches.epoch(0), loss, norm_scales(source.graph))
                 graph = options.pruning.start(graph, seen)
             quantization = quantize(graph, stored, options.quant, progress=progress)
     return _Start(

@@ -39,6 +39,7 @@ from mcugen.plan.arena import Plan
 from mcugen.plan.chains import Chain
 from mcugen.plan.choose import LayerKernel
 from mcugen.plan.planner import plan_best_order, split_plan
+from mcugen.pruning.norms import NormScales, norm_scales
 from mcugen.pruning.options import PruneOptions
 from mcugen.pruning.prune import prune_graph
 from mcugen.quantize import equalize
@@ -153,7 +154,7 @@ def prepared(
     if is_stated(graph):
         settled = settle(graph, samples)
         return settled.graph, settled.quantization
-    return _pruned(graph, samples, options, progress), None
+    return _pruned(graph, samples, options, progress, norm_scales(source)), None
 
 
 def _prepared(source: Graph, options: CompileOptions, records: list[PassRecord]) -> Graph:
@@ -185,7 +186,7 @@ def compile_graph(
         if settled is not None:
             graph, quantization = check(settled.graph, "float", "settle"), settled.quantization
         else:
-            graph = _pruned(dense, samples, options, progress)
+            graph = _pruned(dense, samples, options, progress, norm_scales(source))
             bits = None if options.bits is None else dict(options.bits)
             quantization = quantize(graph, samples, options.quant, bits, progress)
     uncut = to_integer(graph, quantization, options.requant)
@@ -221,10 +222,11 @@ def _pruned(
     samples: Sequence[NDArray[np.float32]],
     options: CompileOptions,
     progress: Progress,
+    scales: NormScales,
 ) -> Graph:
     if options.prune is None:
         return graph
-    return check(prune_graph(graph, samples, options.prune, progress), "float", "prune")
+    return check(prune_graph(graph, samples, options.prune, progress, scales), "float", "prune")
 
 
 def _run_passes(

@@ -96,12 +96,18 @@ def _groups(integer: Graph, layers: Sequence[Node], fixed: set[str]) -> list[Row
 def _in_order(
     groups: Sequence[Rows], layers: Sequence[Node], scores: Mapping[str, Scores], round_to: int
 ) -> list[Rows]:
-    """What goes at once, lowest score first, without what would take a layer's last channel."""
+    """What goes at once, lowest score first, without what would take a layer's last channel.
+
+    Layers whose scores are NaN are not judged; groups of no other layers stay.
+    """
     worth = {}
     for node in layers:
         rows = scores[node.name].reshape(len(weight_of(node)), -1).sum(axis=1)
         worth[node.name] = rows / max(float(rows.mean()), 1e-300)
-    values = [float(np.mean([worth[name][channel] for name, channel in rows])) for rows in groups]
+    every = [np.array([worth[name][channel] for name, channel in rows]) for rows in groups]
+    judged = [number for number, found in enumerate(every) if not np.isnan(found).all()]
+    groups = [groups[number] for number in judged]
+    values = [float(np.nanmean(every[number])) for number in judged]
     bundles = list(_bundles(groups, values, round_to))
     means = [float(np.mean([values[number] for number in bundle])) for bundle in bundles]
     left = {node.name: len(weight_of(node)) for node in layers}

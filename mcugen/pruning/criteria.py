@@ -9,16 +9,18 @@ scores can be compared with each other where the criterion is about the whole ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import Op
-from mcugen.pruning.masks import weight_of
-from mcugen.pruning.options import PruneOptions
+from mcugen.pruning.masks import title, weight_of
+from mcugen.pruning.norms import NormScales
+from mcugen.pruning.options import CHANNEL, PruneOptions
 from mcugen.pruning.patterns import Scores, blocks_of
 from mcugen.pruning.second_order import removal_errors
 from mcugen.pruning.taps import moments, square_sums
@@ -45,16 +47,17 @@ class Data:
 
     batches: Sequence[Batch]
     loss: Loss | None = None
+    norm_scales: NormScales = field(default_factory=dict)  # as the model brings them
 
     @classmethod
-    def of(cls, samples: Sequence[NDArray[np.float32]]) -> Data:
+    def of(cls, samples: Sequence[NDArray[np.float32]], scales: NormScales | None = None) -> Data:
         """Samples without labels: float32 [N, *shape] of each input, stored layout."""
         some = few(samples, SAMPLES)
         parts = [
             tuple(torch.from_numpy(x[start : start + BATCH]) for x in some)
             for start in range(0, len(some[0]), BATCH)
         ]
-        return cls(batches=[(part, None) for part in parts])
+        return cls(batches=[(part, None) for part in parts], norm_scales=scales or {})
 
     def inputs(self) -> list[torch.Tensor]:
         """All samples of each input."""
@@ -85,6 +88,27 @@ def _l2(graph: Graph, layers: Sequence[Node], data: Data, options: PruneOptions)
     """
     for node in layers:
         yield node.name, np.square(weight_of(node).astype(np.float64))
+
+
+def _bn_scale(graph: Graph, layers: Sequence[Node], data: Data, options: PruneOptions) -> Named:
+    """|gamma| of the batch norm behind each output channel, for each of its weights.
+
+    With whole channels, layers without one are not judged: what they hang together with is.
+    Source: Liu et al., "Learning Efficient Convolutional Networks through Network Slimming", 2017,
+    section 3. Raises OptionError that names the layers which have no batch norm.
+    """
+    bare = [node for node in layers if node.name not in data.norm_scales]
+    if bare and (options.pattern != CHANNEL or len(bare) == len(layers)):
+        msg = (
+            f"bn_scale: no batch norm directly behind {', '.join(map(title, bare))}; keep such "
+            "layers dense (--keep-dense), or choose another criterion"
+        )
+        raise OptionError(msg)
+    for node in layers:
+        weight = weight_of(node)
+        scale = data.norm_scales.get(node.name, np.full(len(weight), np.nan))
+        flat = np.broadcast_to(scale, len(weight)).reshape(-1, *(1,) * (weight.ndim - 1))
+        yield node.name, np.where(weight == 0.0, 0.0, flat)
 
 
 def _uniform(graph: Graph, layers: Sequence[Node], data: Data, options: PruneOptions) -> Named:
@@ -202,6 +226,7 @@ def _perturbation(graph: Graph, layers: Sequence[Node], data: Data, options: Pru
 _CRITERIA: Mapping[str, Callable[[Graph, Sequence[Node], Data, PruneOptions], Named]] = {
     "l1": _l1,
     "l2": _l2,
+    "bn_scale": _bn_scale,
     "uniform": _uniform,
     "deviation": _deviation,
     "wanda": _wanda,

@@ -11,11 +11,12 @@ from mcugen.errors import OptionError
 
 # criterion -> its forms, the first of which its name alone means
 CRITERIA = {
-    "magnitude": ("l1", "l2"),
+    "magnitude": ("l1", "l2", "bn_scale"),
     "importance": ("wanda", "taylor", "snip", "obs"),
     "stability": ("perturbation", "deviation"),
     "random": ("uniform",),
 }
+OF_CHANNELS = ("deviation", "bn_scale")  # forms that know only whole channels
 BLOCKS = {"unstructured": (1, 1), "block1x4": (1, 4), "block2x2": (2, 2)}
 N_M = ("1:4", "2:4", "1:8", "1:16")
 CHANNEL = "channel"
@@ -125,12 +126,11 @@ class PruneOptions:
         problems = []
         if self.macs is not None:
             problems.append(f"macs goes with the pattern {CHANNEL}; others take a sparsity")
-        if self.criterion.endswith("deviation") and (
-            self.threshold is None or self.pattern != "unstructured"
-        ):
+        form = self.criterion.rpartition(":")[2]
+        if form in OF_CHANNELS and (self.threshold is None or self.pattern != "unstructured"):
             problems.append(
-                "deviation takes whole channels: it needs a threshold, and no pattern but "
-                "unstructured"
+                f"{form} takes whole channels: it needs a threshold, and no pattern but "
+                f"unstructured; or the pattern {CHANNEL}"
             )
         if len(given) != 1:
             problems.append("pruning needs either a sparsity or a threshold, and not both")

@@ -12,6 +12,7 @@ from mcugen.ir.graph import Graph
 from mcugen.pruning.channels import channel_masks
 from mcugen.pruning.criteria import Data, score
 from mcugen.pruning.masks import apply_masks, make_masks, prunable
+from mcugen.pruning.norms import NormScales
 from mcugen.pruning.options import CHANNEL, PruneOptions
 from mcugen.pruning.patterns import Mask
 from mcugen.pruning.reconstruct import Progress, reconstruct
@@ -58,6 +59,10 @@ def prune_graph(
     samples: Sequence[NDArray[np.float32]],
     options: PruneOptions,
     progress: Progress = lambda _done, _total, _text: None,
+    scales: NormScales | None = None,
 ) -> Graph:
-    """`prune` by calibration data alone: float32 [N, *shape] for each input, stored layout."""
-    return prune(graph, Data.of(samples), options, progress)
+    """`prune` by calibration data alone: float32 [N, *shape] for each input, stored layout.
+
+    scales: of the batch norms that were folded into the graph, for the criterion that takes them.
+    """
+    return prune(graph, Data.of(samples, scales), options, progress)

@@ -13,6 +13,7 @@ from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph
 from mcugen.pruning.criteria import SAMPLES, Data, Loss
 from mcugen.pruning.masks import prunable, weight_of
+from mcugen.pruning.norms import NormScales
 from mcugen.pruning.options import PruneOptions
 from mcugen.pruning.prune import choose_masks, prune
 from mcugen.train.batches import Batch
@@ -101,7 +102,7 @@ class PruneTraining:
         return self._last(steps_per_epoch * epochs) // steps_per_epoch + 1
 
 
-def data_of(batches: Iterable[Batch], loss: Loss | None) -> Data:
+def data_of(batches: Iterable[Batch], loss: Loss | None, scales: NormScales | None = None) -> Data:
     """The first batches, of some 256 samples; `loss` is for those with targets."""
     found: list[Batch] = []
     count = 0
@@ -111,4 +112,4 @@ def data_of(batches: Iterable[Batch], loss: Loss | None) -> Data:
         if count >= SAMPLES:
             break
     labelled = bool(found) and found[0][1] is not None
-    return Data(batches=found, loss=loss if labelled else None)
+    return Data(batches=found, loss=loss if labelled else None, norm_scales=scales or {})

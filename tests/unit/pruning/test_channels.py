@@ -15,6 +15,7 @@ from mcugen.ir.graph import Graph
 from mcugen.pipeline import CompileOptions, compile_graph, cost_of, simplified
 from mcugen.pruning.criteria import Data
 from mcugen.pruning.masks import weight_of
+from mcugen.pruning.norms import norm_scales
 from mcugen.pruning.options import CRITERIA, PruneOptions
 from mcugen.pruning.prune import choose_masks
 from tests.ops.harness import export
@@ -55,6 +56,9 @@ NAMES = {
 }
 
 
+FORMS = [f for forms in CRITERIA.values() for f in forms if f != "bn_scale"]  # it has no norms
+
+
 def gone(**choices: Any) -> dict[str, list[int]]:
     """The channels that go, by module."""
     chosen = {"macs": 0.5, "round_to": 1, "keep_dense": ("none",), **choices}
@@ -68,7 +72,7 @@ def gone(**choices: Any) -> dict[str, list[int]]:
     return found
 
 
-@pytest.mark.parametrize("form", [f for forms in CRITERIA.values() for f in forms])
+@pytest.mark.parametrize("form", FORMS)
 def test_what_hangs_together_goes_together(form: str) -> None:
     found = gone(criterion=form)
     assert found["first"] == found["back"] == found["depthwise"]
@@ -97,6 +101,54 @@ def test_what_stays_of_a_layer_is_a_multiple(round_to: int) -> None:
     left = {module: sizes[module] - len(rows) for module, rows in found.items()}
     assert all(left[m] % round_to == 0 or left[m] == sizes[m] for m in left)
     assert any(found.values())
+
+
+class Normed(nn.Module):
+    """Two layers with a batch norm, and one without that has to go with the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.second, self.other = nn.Conv2d(8, 6, 1), nn.BatchNorm2d(6)
+        self.around = nn.Conv2d(8, 6, 1)
+        self.head = nn.Linear(6, 5)
+        rng = np.random.default_rng(0)
+        for norm in (self.norm, self.other):
+            norm.weight.data = torch.from_numpy(rng.normal(size=norm.weight.shape)).float()
+            assert norm.running_var is not None
+            norm.running_var.uniform_(0.1, 9.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.first(x)).relu()
+        x = (self.other(self.second(x)) + self.around(x)).relu()
+        y: torch.Tensor = self.head(x.mean((2, 3)))
+        return y
+
+
+def test_bn_scale_takes_channels_of_small_factors() -> None:
+    torch.manual_seed(0)
+    network = Normed().eval()
+    source = export(network, SHAPE)
+    normed = simplified(source)
+    names = {n.origin.module: n.name for n in normed.nodes if getattr(n.op, "weight_arrays", None)}
+    data = Data.of(SAMPLES, norm_scales(source))
+    fixed: dict[str, Any] = {"criterion": "bn_scale", "keep_dense": ("none",)}
+    cut = PruneOptions(pattern="channel", macs=0.6, round_to=1, **fixed)
+    masks = choose_masks(normed, data, cut)
+    assert set(masks) <= {names["first"], names["second"], names["around"]} and masks
+    for module, norm in (("first", network.norm), ("second", network.other)):
+        factor = norm.weight.detach().abs().numpy()
+        mask = masks.get(names[module], np.ones((len(factor), 1), bool))
+        kept = mask.reshape(len(factor), -1).any(axis=1)
+        assert factor[kept].min() > factor[~kept].max(initial=0.0)
+    only = PruneOptions(threshold=0.4, **fixed | {"keep_dense": ("around", "head")})
+    kept = choose_masks(normed, data, only)[names["first"]].reshape(8, -1).all(axis=1)
+    assert kept.tolist() == (network.norm.weight.detach().abs() > 0.4).tolist()
+    assert 0 < kept.sum() < 8
+    with pytest.raises(OptionError, match=r"bn_scale: no batch norm directly behind .*around"):
+        choose_masks(normed, data, PruneOptions(threshold=0.4, **fixed))
+    with pytest.raises(OptionError, match="bn_scale: no batch norm"):
+        choose_masks(normed, Data.of(SAMPLES), cut)
 
 
 def test_layers_that_are_kept_dense_keep_all_that_hangs_on_them() -> None:
