@@ -71,6 +71,7 @@ def build(
     power_of_two: bool = False,
     weights: str | Sequence[str] = (),
     keep_int8: str | Sequence[str] = KEPT,
+    activations: str | Sequence[str] = (),
     prune: PruneOptions | None = None,
     budget: Budget | str | None = None,
     max_drop: float | None = None,
@@ -101,6 +102,8 @@ def build(
     power_of_two: scales that are powers of two.
     weights: "int4" or "int2", or "PATTERN=int4" for some layers; several in a list, later ones win.
     keep_int8: layers that this exempts: "first", "last", "depthwise" or patterns; "none" for none.
+    activations: "int16" for tensors of 16 bits, or "PATTERN=int16" for those of some layers and
+        inputs; several in a list, later ones win.
     prune: what becomes zero at once, without training: PruneOptions(criterion="obs", sparsity=0.75,
         pattern="block2x2"); see docs/PRUNING.md.
     budget: Budget(flash=65536, cycles=5_000_000), or "flash=64K,cycles=5M": the bits and the
@@ -137,6 +140,7 @@ def build(
             power_of_two=power_of_two,
             weights=split_list(weights),
             keep_int8=split_list(keep_int8),
+            activations=split_list(activations),
         ),
         prune=prune,
         budget=parse_budget(budget) if isinstance(budget, str) else budget,

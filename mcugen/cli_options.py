@@ -164,6 +164,13 @@ def quant_options(function: F) -> F:
             help="Layers that --weights exempts: first, last, depthwise, patterns, or none.  "
             f"[default: {','.join(KEPT)}]",
         ),
+        click.option(
+            "--activations",
+            multiple=True,
+            metavar="WIDTHS",
+            help="Bits of the tensors: int8, int16, or PATTERN=int16 for some layers and inputs, "
+            "with commas between; later ones win.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -177,6 +184,7 @@ def taken_quant(choices: dict[str, Any]) -> QuantOptions:
         **{name: choices.pop(name) for name in ("method", "ranges", *flags)},
         weights=split_list(choices.pop("weights")),
         keep_int8=split_list(choices.pop("keep_int8")),
+        activations=split_list(choices.pop("activations")),
     )
 
 

@@ -17,22 +17,23 @@ INT32_MAX = 2**31 - 1
 MAX_SHIFT = 62
 
 
-def quantize_multiplier(real: float) -> tuple[int, int]:
-    """A non-negative real as (M, t) with real = M / 2^t, M in [2^30, 2^31) and t in [1, 62].
+def quantize_multiplier(real: float, bits: int = 31) -> tuple[int, int]:
+    """A non-negative real as (M, t) with real = M / 2^t, M of `bits` bits and t in [1, 62].
 
-    Below 2^-32 the shift stays 62 and M loses bits, down to 0. Raises ValueError at 2^30 and above.
+    With 31 bits M is in [2^30, 2^31). Below 2^-32 the shift stays 62 and M loses bits, down to 0.
+    Raises ValueError at 2^30 and above, or where fewer bits leave no shift.
     Source: gemmlowp, "Low-precision matrix multiplication", section on fixed-point multipliers.
     """
-    if not 0.0 <= real < 2.0**30:
-        msg = f"multiplier must be in [0, 2^30), got {real!r}"
+    if not 0.0 <= real < 2.0 ** (bits - 1):
+        msg = f"multiplier must be in [0, 2^{bits - 1}), got {real!r}"
         raise ValueError(msg)
     if real == 0.0:
         return 0, MAX_SHIFT
     fraction, exponent = math.frexp(real)
-    multiplier, shift = half_up(fraction * 2.0**31), 31 - exponent
-    if multiplier == 2**31:
-        # just below 2^30 the shift cannot fall any further, and M keeps its largest value
-        multiplier, shift = (2**30, shift - 1) if shift > 1 else (2**31 - 1, shift)
+    multiplier, shift = half_up(math.ldexp(fraction, bits)), bits - exponent
+    if multiplier == 2**bits:
+        # just below the limit the shift cannot fall any further, and M keeps its largest value
+        multiplier, shift = (2 ** (bits - 1), shift - 1) if shift > 1 else (2**bits - 1, shift)
     if shift > MAX_SHIFT:
         multiplier, shift = half_up(math.ldexp(real, MAX_SHIFT)), MAX_SHIFT
     return multiplier, shift
@@ -103,10 +104,21 @@ class Requantize:
 
 
 def requantize_for(
-    scales: NDArray[np.float64], zero_point: int, low: int, high: int, mode: RequantMode
+    scales: NDArray[np.float64],
+    zero_point: int,
+    low: int,
+    high: int,
+    mode: RequantMode,
+    bound: IntArray | None = None,
 ) -> Requantize:
-    """Requantize with real factors `scales` [C] or [1]."""
-    pairs = np.array([quantize_multiplier(float(s)) for s in scales], np.int64).reshape(-1, 2)
+    """Requantize with real factors `scales` [C] or [1].
+
+    bound: the largest |accumulators| [C], where they may need more than 32 bits: multipliers then
+    have as many bits as leave the product below 2^62.
+    """
+    bits = [31] * len(scales) if bound is None else multiplier_bits(bound)
+    made = [quantize_multiplier(float(s), b) for s, b in zip(scales, bits, strict=True)]
+    pairs = np.array(made, np.int64).reshape(-1, 2)
     return Requantize(
         multiplier=pairs[:, 0],
         shift=pairs[:, 1],
@@ -117,12 +129,19 @@ def requantize_for(
     )
 
 
+def multiplier_bits(bound: IntArray) -> list[int]:
+    """31, less the bits by which accumulators of up to +-`bound` are longer than 31."""
+    return [31 - max(0, int(most).bit_length() - 31) for most in bound]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Affine:
-    """Integer linear form: y = clamp((sum_i x_i * M_i + B) >> t, low, high), all within int32.
+    """Integer linear form: y = clamp((sum_i x_i * M_i + B) >> t, low, high).
+
+    All of it is within int32, or within int64 where int16 operands make an int16 result.
 
     `factors` is int64 [operands, C], `bias` and `shift` int64 [C], or [1] for all channels. Zero
-    points and the rounding half are inside B, so the kernel multiplies raw int8 values.
+    points and the rounding half are inside B, so the kernel multiplies raw values.
     """
 
     factors: IntArray
@@ -132,7 +151,7 @@ class Affine:
     high: int
 
     def __call__(self, *operands: IntArray) -> IntArray:
-        """Apply to int8-range operands [..., C]."""
+        """Apply to integer operands [..., C]."""
         acc = self.bias
         for x, factor in zip(operands, self.factors, strict=True):
             acc = acc + x * factor
@@ -152,6 +171,22 @@ class Affine:
 
 
 MAX_AFFINE_SHIFT = 24
+MAX_WIDE_SHIFT = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AffineLimits:
+    """What operands and results a linear form has: `reach` is the largest |x - zero point|.
+
+    `span` is the number of values that a result can take; `wide` sums have 64 bits.
+    """
+
+    reach: float = 256.0
+    span: float = 256.0
+    wide: bool = False
+
+
+S8_LIMITS = AffineLimits()
 
 
 def affine_for(
@@ -161,20 +196,29 @@ def affine_for(
     out_zero_point: int,
     low: int,
     high: int,
+    limits: AffineLimits = S8_LIMITS,
 ) -> Affine:
     """The Affine nearest to y = sum_i f_i * (x_i - z_i) + offset + out_zero_point, in output steps.
 
     factors: float64 [operands, C]; offset: float64 [C]. The shift is the largest up to 24 for
-    which no int8 input can leave int32: sum 256 |M| + |B| < 2^31.
+    which no int8 input can leave int32: sum 256 |M| + |B| < 2^31. With wide sums, up to 30: the
+    factors fit int32, the sums 2^62, and their quotients int32.
     """
     # beyond this an offset saturates the output whatever the input is
-    limit = 256.0 * np.abs(factors).sum(axis=0) + 1024.0
+    limit = limits.reach * np.abs(factors).sum(axis=0) + 4.0 * limits.span
     offset = np.clip(offset, -limit, limit)
     real_bias = offset + out_zero_point - factors.T @ np.array(zero_points, np.float64)
-    worst = 256.0 * np.abs(factors).sum(axis=0) + np.abs(real_bias) + 1.0
-    room = np.floor(31.0 - np.log2(worst + 2.0**-20) - 2.0**-20)
-    shift = np.clip(room, 1, MAX_AFFINE_SHIFT).astype(np.int64)
-    if np.any(worst * 2.0**shift >= 2.0**31):
+    worst = limits.reach * np.abs(factors).sum(axis=0) + np.abs(real_bias) + 1.0
+    if limits.wide:
+        largest = np.abs(factors).max(axis=0, initial=2.0**-30)
+        room = np.floor(np.minimum(61.0 - np.log2(worst), 30.99 - np.log2(largest)))
+        shift = np.clip(room, 1, MAX_WIDE_SHIFT).astype(np.int64)
+        fits = (worst < 2.0**30) & (largest * 2.0**shift < 2.0**31 - 1.0)
+    else:
+        room = np.floor(31.0 - np.log2(worst + 2.0**-20) - 2.0**-20)
+        shift = np.clip(room, 1, MAX_AFFINE_SHIFT).astype(np.int64)
+        fits = worst * 2.0**shift < 2.0**31
+    if not np.all(fits):
         msg = f"affine factor out of range: {float(worst.max()):g} output steps"
         raise ValueError(msg)
     step = 2.0**shift

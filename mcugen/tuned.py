@@ -20,7 +20,7 @@ from mcugen.errors import ModelError, OutputError
 from mcugen.files import replacing
 from mcugen.ir import serialize
 from mcugen.ir.check import check
-from mcugen.ir.graph import Graph
+from mcugen.ir.graph import Graph, QParams
 from mcugen.ir.quantization import Quantization, WeightQuant
 from mcugen.ops.base import Op
 from mcugen.quantize.widths import WIDTHS
@@ -91,13 +91,20 @@ def _problems(graph: Graph, quantization: Quantization) -> Iterator[str]:
         q = quantization.tensors.get(node.name)
         if q is None:
             yield f"{node.name}: no quantization"
-        elif not (0.0 < q.scale < math.inf and q.low <= q.zero_point <= q.high):
+        elif not (0.0 < q.scale < math.inf and _is_known(q)):
             yield f"{node.name}: {q} is no quantization"
         if node.op.weight_arrays is not None:
             chosen = quantization.weights.get(node.name)
             wanted = node.op.weight_arrays[0].shape
             if chosen is None or not _is_sound(chosen, wanted):
                 yield f"{node.name}: no integer weights of shape {wanted} with scales and biases"
+
+
+def _is_known(q: QParams) -> bool:
+    """int8 with any zero point, or the whole of int16 with none."""
+    if q.bits == 16:
+        return q == QParams.int16(q.scale)
+    return q.low <= q.zero_point <= q.high
 
 
 def _is_sound(chosen: WeightQuant, shape: tuple[int, ...]) -> bool:

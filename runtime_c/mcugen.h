@@ -74,6 +74,12 @@ static inline int32_t mcugen_asr32(int32_t value, int32_t shift)
     return value >> shift;
 }
 
+/** floor(value / 2^shift), shift in [0, 31], for a quotient that fits int32. */
+static inline int32_t mcugen_asr64(int64_t value, int32_t shift)
+{
+    return (int32_t)(value >> shift);
+}
+
 /** min(max(value, low), high). */
 static inline int32_t mcugen_clamp(int32_t value, int32_t low, int32_t high)
 {
@@ -133,6 +139,27 @@ static inline int8_t mcugen_requantize(int32_t acc, int32_t multiplier, int32_t 
                                                   : mcugen_scale_single(acc, multiplier, shift);
 
     return (int8_t)mcugen_clamp(scaled + zero_point, low, high);
+}
+
+/** Accumulator to int16, or from int16 operands to int8: one rounding, the zero point, the clamp. */
+static inline int32_t mcugen_requantize_s32(int32_t acc, int32_t multiplier, int32_t shift,
+                                            int32_t zero_point, int32_t low, int32_t high)
+{
+    return mcugen_clamp(mcugen_scale_single(acc, multiplier, shift) + zero_point, low, high);
+}
+
+/** The same for an accumulator of 64 bits, whose product with the multiplier fits 63. */
+static inline int32_t mcugen_requantize_s64(int64_t acc, int32_t multiplier, int32_t shift,
+                                            int32_t zero_point, int32_t low, int32_t high)
+{
+    const int64_t half = (int64_t)1 << (shift - 1);
+    const int64_t scaled = ((acc * multiplier) + half) >> shift;
+
+    /* cut as in mcugen_scale_single: an int16 result has zero point 0 */
+    if (scaled > INT16_MAX) {
+        return high;
+    }
+    return (scaled < INT16_MIN) ? low : mcugen_clamp((int32_t)scaled + zero_point, low, high);
 }
 
 #ifdef __cplusplus

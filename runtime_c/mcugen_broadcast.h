@@ -20,7 +20,7 @@ typedef struct {
     int32_t size1;
     int32_t size2;
     int32_t row_len;
-    int32_t left_step0; /* from row to row along each axis, in bytes; 0 where broadcast */
+    int32_t left_step0; /* from row to row along each axis, in values; 0 where broadcast */
     int32_t left_step1;
     int32_t left_step2;
     int32_t left_step;
@@ -30,39 +30,16 @@ typedef struct {
     int32_t right_step;
 } mcugen_broadcast_t;
 
-/** Both operands' pointers at one row of the output, and where that row is. */
-typedef struct {
-    const int8_t *left;
-    const int8_t *right;
-    int32_t index1;
-    int32_t index2;
-} mcugen_broadcast_row_t;
-
 /** Number of rows of the output. */
 static inline int32_t mcugen_broadcast_rows(const mcugen_broadcast_t *axes)
 {
     return axes->size0 * axes->size1 * axes->size2;
 }
 
-/** Advance to the next row of the output. */
-static inline void mcugen_broadcast_next(const mcugen_broadcast_t *axes,
-                                         mcugen_broadcast_row_t *row)
-{
-    row->left += axes->left_step2;
-    row->right += axes->right_step2;
-    row->index2++;
-    if (row->index2 == axes->size2) {
-        row->index2 = 0;
-        row->left += axes->left_step1 - (axes->size2 * axes->left_step2);
-        row->right += axes->right_step1 - (axes->size2 * axes->right_step2);
-        row->index1++;
-    }
-    if (row->index1 == axes->size1) {
-        row->index1 = 0;
-        row->left += axes->left_step0 - (axes->size1 * axes->left_step1);
-        row->right += axes->right_step0 - (axes->size1 * axes->right_step1);
-    }
-}
+#define MCUGEN_TYPES MCUGEN_TYPES_S8
+#include "mcugen_types.h"
+#include "mcugen_broadcast_typed.h"
+#include "mcugen_types.h"
 
 #ifdef __cplusplus
 }

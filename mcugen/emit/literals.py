@@ -18,11 +18,12 @@ C_TYPES = {
     "uint16": "uint16_t",
     "int32": "int32_t",
     "uint32": "uint32_t",
+    "int64": "int64_t",
 }
 
 
 def integer(value: int) -> str:
-    """A signed 32-bit literal; the smallest one has no literal in C and goes by name."""
+    """A signed literal; the smallest one of 32 bits has none in C and goes by name."""
     return "INT32_MIN" if value == -(2**31) else str(value)
 
 

@@ -45,6 +45,11 @@ class QParams:
     low: int = -128
     high: int = 127
 
+    @classmethod
+    def int16(cls, scale: float) -> QParams:
+        """All of int16, symmetric about zero."""
+        return cls(scale=scale, zero_point=0, low=-(1 << 15), high=(1 << 15) - 1)
+
     @property
     def bits(self) -> int:
         """8 or 16, whichever holds every q."""

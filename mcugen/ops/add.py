@@ -76,6 +76,11 @@ class AddS8(IntOp):
     kind: ClassVar[str] = "add"
     affine: Affine
 
+    @property
+    def has_wide_sums(self) -> bool:
+        """Where an int16 result keeps all figures of int16 operands."""
+        return self.operand_bits == self.result_bits == 16
+
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """The linear form over broadcast operands."""
         return self.affine(*same_rank_int(inputs))
@@ -106,6 +111,8 @@ class AddS8(IntOp):
         """The portable kernel and those of the core's extensions."""
         value = by_core(target, armv6m=30.0, armv7m=19.0, riscv=18.0)
         found = [replace(self.portable(inputs, output), cycles=value * math.prod(output))]
+        if self.has_int16:
+            return tuple(found)
         if len(full_size_operands(inputs, output)) == 2:
             if mve.FEATURE in target.features:
                 found.append(mve.twin(found[0], 30.0 + 2.25 * math.prod(output)))
@@ -115,9 +122,10 @@ class AddS8(IntOp):
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One pass over the output."""
+        function, header = self.typed("mcugen_add")
         call = KernelCall(
-            function="mcugen_add_s8",
-            header="mcugen_add.h",
+            function=function,
+            header=header,
             fields=(
                 *broadcast_fields(inputs, output),
                 ("left_factor", int(self.affine.factors[0, 0])),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.errors import ModelError
-from mcugen.fixed_point import Affine, IntArray, affine_for
+from mcugen.fixed_point import Affine, AffineLimits, IntArray, affine_for
 from mcugen.ops.base import Clamp, ConstTable, Interval, Lowering
 
 
@@ -32,10 +32,21 @@ def lower_affine(
             target.zero_point,
             low,
             high,
+            _limits(ctx),
         )
     except ValueError as error:
         msg = f"{ctx.where}: output range is too narrow for its operands ({error})"
         raise ModelError(msg) from error
+
+
+def _limits(ctx: Lowering) -> AffineLimits:
+    """Sums of int16 operands need 64 bits where an int16 result keeps all of their figures."""
+    reads_int16, makes_int16 = ctx.operand_bits == 16, ctx.output.qparams.bits == 16
+    return AffineLimits(
+        reach=32768.0 if reads_int16 else 256.0,
+        span=65536.0 if makes_int16 else 256.0,
+        wide=reads_int16 and makes_int16,
+    )
 
 
 def affine_bounds(affine: Affine, inputs: Sequence[Interval]) -> Interval:
@@ -46,7 +57,12 @@ def affine_bounds(affine: Affine, inputs: Sequence[Interval]) -> Interval:
     return affine(*lows), affine(*highs)
 
 
-def channel_table(suffix: str, values: IntArray) -> ConstTable:
-    """A per-channel table of an Affine: shifts as bytes, factors and biases as words."""
-    kind = np.uint8 if suffix.endswith("shift") else np.int32
-    return ConstTable(suffix=suffix, values=values.astype(kind), comment="[ch]")
+def channel_table(suffix: str, values: IntArray, *, wide: bool = False) -> ConstTable:
+    """A per-channel table of an Affine: shifts as bytes, factors and biases as words.
+
+    Biases of wide sums have 64 bits.
+    """
+    kinds = {"shift": np.uint8, "bias": np.int64 if wide else np.int32}
+    return ConstTable(
+        suffix=suffix, values=values.astype(kinds.get(suffix, np.int32)), comment="[ch]"
+    )

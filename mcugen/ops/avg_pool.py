@@ -31,7 +31,7 @@ from mcugen.ops.base import (
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.overlap import window_overlap
-from mcugen.ops.weights import proved_requantize, requantize_tables
+from mcugen.ops.weights import proved_requantize, requantize_tables, swing
 from mcugen.ops.window import (
     AxisWindows,
     Pair,
@@ -179,7 +179,7 @@ def _lower(
         col_class=col_class.astype(np.int64),
         requantize=proved_requantize(
             source.scale / (target.scale * products),
-            np.full(products.shape, 255 * largest, np.int64),
+            np.full(products.shape, swing(ctx) * largest, np.int64),
             clamp,
             ctx,
         ),
@@ -235,6 +235,8 @@ class AvgPoolS8(IntOp):
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
+        if self.has_int16:
+            return tuple(found)
         single = self.requantize.mode == "single"
         if single and mve.FEATURE in target.features:
             found.append(mve.twin(found[0], self._instructions(output)))
@@ -267,7 +269,8 @@ class AvgPoolS8(IntOp):
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
         """Pixel after pixel, all channels of one before the next."""
-        return (window_overlap(self.rows, self.cols, output[-1], output[-1]),)
+        widths = (output[-1] * bits // 8 for bits in (self.operand_bits, self.result_bits))
+        return (window_overlap(self.rows, self.cols, *widths),)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all windows."""
@@ -279,9 +282,10 @@ class AvgPoolS8(IntOp):
             *_class_table("col_class", self.col_class),
         )
         given = {table.suffix for table in classes}
+        function, header = self.typed("mcugen_avg_pool", "mcugen_pool")
         call = KernelCall(
-            function="mcugen_avg_pool_s8",
-            header="mcugen_pool.h",
+            function=function,
+            header=header,
             fields=(
                 *self.rows.fields("rows"),
                 *self.cols.fields("cols"),

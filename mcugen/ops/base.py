@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,13 @@ from numpy.typing import NDArray
 from mcugen.fixed_point import IntArray, RequantMode
 from mcugen.ir.graph import QParams, Shape
 from mcugen.ir.quantization import WeightGrid, WeightQuant
+from mcugen.ops.kernel import PORTABLE as PORTABLE
+from mcugen.ops.kernel import ConstTable as ConstTable
+from mcugen.ops.kernel import Kernel as Kernel
+from mcugen.ops.kernel import KernelCall as KernelCall
+from mcugen.ops.kernel import Optimize as Optimize
+from mcugen.ops.kernel import Overlap as Overlap
+from mcugen.ops.kernel import Target as Target
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +37,6 @@ FloatArray: TypeAlias = "NDArray[np.float32]"
 Interval: TypeAlias = "tuple[IntArray, IntArray]"  # lowest and highest value, element by element
 ScaleShiftArrays: TypeAlias = "tuple[FloatArray, FloatArray]"  # [C] or [1] each
 WeightArrays: TypeAlias = "tuple[FloatArray, FloatArray]"  # weight [out_ch, ...], bias [out_ch]
-AnyArray: TypeAlias = "NDArray[np.generic]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,83 +111,15 @@ class Lowering:
     where: str  # for messages: module path and source line
     weights: WeightQuant | None = None  # of an operator with `weight_arrays`
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ConstTable:
-    """A constant array of the generated C.
-
-    `suffix` completes the layer's name ("weight"), `comment` names the axes ("[out_ch, in_ch]").
-    """
-
-    suffix: str
-    values: AnyArray  # int8, uint8, int16, uint16, int32 or uint32, of any rank
-    comment: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KernelCall:
-    """One call of a kernel: `function(&params, operands..., output[, scratch])`.
-
-    `fields` are the members of `<function>_params_t` in order: an int, or the suffix of one of
-    `tables` (a pointer to it), or None for a null pointer. `operands` are positions in the node's
-    inputs.
-    """
-
-    function: str
-    header: str  # "mcugen_conv.h"
-    fields: tuple[tuple[str, int | str | None], ...]
-    tables: tuple[ConstTable, ...] = ()
-    operands: tuple[int, ...] = (0,)
-    scratch_bytes: int = 0
-
-
-Optimize: TypeAlias = Literal["balanced", "speed", "size", "ram"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What kernels may be chosen for."""
-
-    core: str = "portable"  # "cortex-m4"
-    features: frozenset[str] = frozenset()  # of mcugen.boards.FEATURES
-    optimize: Optimize = "balanced"
-    chosen: tuple[tuple[str, str], ...] = ()  # layers whose kernel's variant is settled
-
-
-PORTABLE = Target()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overlap:
-    """The output may share bytes with an operand that nobody reads later.
-
-    Allowed where output_start + distance <= operand_start, in bytes: a kernel that runs forward has
-    then read each byte before it is overwritten. A negative distance lets the output start later.
-    """
-
-    operand: int
-    distance: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Kernel:
-    """One way to compute a node: calls of C functions, and what they cost and allow."""
-
-    variant: str  # "portable", "dsp_2x4"
-    calls: tuple[KernelCall, ...]
-    cycles: float  # estimate on the target's core
-    overlaps: tuple[Overlap, ...] = ()
-    skips_zeros: bool = False  # weights of zero cost no multiplication
+    @property
+    def operand_bits(self) -> int:
+        """Of the operands, which are alike."""
+        return self.inputs[0].qparams.bits if self.inputs else self.output.qparams.bits
 
     @property
-    def scratch_bytes(self) -> int:
-        """Arena that is needed while the node runs; its calls use it one after the other."""
-        return max((call.scratch_bytes for call in self.calls), default=0)
-
-    @property
-    def table_bytes(self) -> int:
-        """Constant data."""
-        return sum(table.values.nbytes for call in self.calls for table in call.tables)
+    def has_int16(self) -> bool:
+        """Operands or the result are int16."""
+        return 16 in (self.operand_bits, self.output.qparams.bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -209,6 +147,8 @@ class Op(ABC):
     computes: ClassVar[bool] = True
     # the output has the quantization of its inputs: it moves or selects values
     keeps_scale: ClassVar[bool] = False
+    # int8 operands may make an int16 result and the other way round
+    mixes_widths: ClassVar[bool] = True
     # the output is its operand's class scores as probabilities or their logarithms
     normalizes: ClassVar[bool] = False
 
@@ -232,8 +172,8 @@ class Op(ABC):
         """Real range of the output that holds for every input, None where data must tell."""
         return None
 
-    def fixed_qparams(self) -> QParams | None:
-        """Quantization of the output where the operator dictates it, None where ranges choose."""
+    def fixed_qparams(self, bits: int = 8) -> QParams | None:
+        """Quantization of an output of `bits` where the operator dictates it, else None."""
         return None
 
     @property
@@ -362,13 +302,53 @@ class Op(ABC):
         return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class IntOp(ABC):
-    """An integer operator: the specification of one kernel call."""
+    """An integer operator: the specification of one kernel call.
+
+    `operand_bits` and `result_bits` say what integers it reads, all operands alike, and makes: 8 or
+    16 bits.
+    """
+
+    operand_bits: int = 8
+    result_bits: int = 8
 
     kind: ClassVar[str]
     computes: ClassVar[bool] = True
     # the output is the same bytes as operand 0: no code, one buffer
     is_view: ClassVar[bool] = False
+
+    @property
+    def has_int16(self) -> bool:
+        """Operands or results are int16: kernels for int8 alone will not do."""
+        return self.operand_bits == 16 or self.result_bits == 16
+
+    @property
+    def has_wide_sums(self) -> bool:
+        """Sums need 64 bits; an operator that has such kernels says when."""
+        return False
+
+    @property
+    def operand_limits(self) -> tuple[int, int]:
+        """The lowest and the highest value of an operand."""
+        return limits(self.operand_bits)
+
+    @property
+    def result_limits(self) -> tuple[int, int]:
+        """The lowest and the highest value of the result."""
+        return limits(self.result_bits)
+
+    def typed(self, function: str, header: str | None = None) -> tuple[str, str]:
+        """A portable kernel's full name, and its header: mcugen_add as mcugen_add_s16.
+
+        `header` is what the header is named after, where not after the kernel.
+        """
+        own = header or function
+        if not self.has_int16:
+            return f"{function}_s8", f"{own}.h"
+        one = self.operand_bits == self.result_bits
+        suffix = "s16" if one else f"s{self.operand_bits}_s{self.result_bits}"
+        return f"{function}_{suffix}{'_wide' if self.has_wide_sums else ''}", f"{own}_s16.h"
 
     @property
     def bits_per_weight(self) -> int | None:
@@ -382,7 +362,7 @@ class IntOp(ABC):
 
     @abstractmethod
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
-        """The specification: int64 [N, *shape] operands in int8 range, likewise the output."""
+        """The specification: int64 [N, *shape] operands in their range, likewise the output."""
 
     @abstractmethod
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
@@ -409,7 +389,9 @@ class IntOp(ABC):
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
         """What the portable kernel's output may share with its operands."""
         places = self.in_place_operands(inputs, output)
-        return tuple(Overlap(operand=place, distance=0) for place in places)
+        # a result that is wider than its operand runs ahead of it
+        ahead = math.prod(output) * max(0, self.result_bits - self.operand_bits) // 8
+        return tuple(Overlap(operand=place, distance=ahead) for place in places)
 
     def macs(self, inputs: Sequence[Shape], output: Shape) -> int:
         """Multiply-accumulates of one inference."""
@@ -431,11 +413,12 @@ class IntOp(ABC):
         return None
 
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
-        """Lowest and highest possible output, element by element [*shape]; int8 where unknown.
+        """Lowest and highest possible output, element by element; its type's where unknown.
 
         Exact interval arithmetic: never narrower than what some input can reach.
         """
-        return np.full(output, -128, np.int64), np.full(output, 127, np.int64)
+        low, high = self.result_limits
+        return np.full(output, low, np.int64), np.full(output, high, np.int64)
 
     def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:
         """How channels of operands and output hang together; None pins them all."""
@@ -447,6 +430,11 @@ class IntOp(ABC):
 
 
 AnyOp: TypeAlias = "Op | IntOp"
+
+
+def limits(bits: int) -> tuple[int, int]:
+    """The lowest and the highest integer of so many bits."""
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
 def by_element(op: IntOp, inputs: Sequence[Shape], output: Shape) -> Striped | None:

@@ -93,6 +93,7 @@ class ConcatS8(IntOp):
         starts = np.cumsum([0, *lens]).tolist()
         return tuple(
             copy_call(
+                self,
                 sizes=(1, rows, length),
                 source=(0, 0, length),
                 target=(start, 0, out_row),
@@ -103,6 +104,7 @@ class ConcatS8(IntOp):
 
 
 def copy_call(
+    op: IntOp,
     *,
     sizes: tuple[int, int, int],
     source: tuple[int, int, int],
@@ -113,9 +115,10 @@ def copy_call(
     values = (*sizes, *source, *target)
     sides = [f"{side}_{part}" for side in ("in", "out") for part in ("start", "plane", "row")]
     names = ("planes", "rows", "len", *sides)
+    function, header = op.typed("mcugen_copy")
     return KernelCall(
-        function="mcugen_copy_s8",
-        header="mcugen_copy.h",
+        function=function,
+        header=header,
         fields=tuple(zip(names, values, strict=True)),
         operands=(operand,),
     )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -27,7 +27,7 @@ class Constant(Op):
     values: FloatArray
     qparams: QParams | None = None
 
-    def fixed_qparams(self) -> QParams | None:
+    def fixed_qparams(self, bits: int = 8) -> QParams | None:
         """The model's own."""
         return self.qparams
 
@@ -50,7 +50,7 @@ class Constant(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ConstantS8(IntOp):
-    """values: int64 [*shape] in int8 range."""
+    """values: int64 [*shape] in the range of the tensor's integers."""
 
     kind: ClassVar[str] = "constant"
     computes: ClassVar[bool] = False
@@ -71,7 +71,7 @@ class ConstantS8(IntOp):
 
     def take_channels(self, kept: Kept) -> ConstantS8:
         """The kept channels' values."""
-        return ConstantS8(values=np.ascontiguousarray(self.values[..., kept.output]))
+        return replace(self, values=np.ascontiguousarray(self.values[..., kept.output]))
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """A constant has no code."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugen.fixed_point import IntArray, Requantize
+from mcugen.fixed_point import INT32_MAX, IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ir.quantization import WeightGrid
 from mcugen.ops import (
@@ -48,7 +48,7 @@ from mcugen.ops.conv_pair import conv_pair_kernels
 from mcugen.ops.depthwise_pair import depthwise_pair_kernels
 from mcugen.ops.overlap import window_overlap
 from mcugen.ops.scalar import ScalarCosts, is_scalar
-from mcugen.ops.weights import bias_classes, integer_layer, requantize_tables
+from mcugen.ops.weights import accumulator_bound, bias_classes, integer_layer, requantize_tables
 from mcugen.ops.window import Window, as_image, like_input, windows
 
 if TYPE_CHECKING:
@@ -231,6 +231,14 @@ class ConvS8(IntOp):
         """Each output channel reads the input channel of the same number alone."""
         return _is_depthwise(self.weight.shape, self.groups)
 
+    @property
+    def has_wide_sums(self) -> bool:
+        """Where int16 operands can take a sum out of int32."""
+        if self.operand_bits == 8:
+            return False
+        bound = accumulator_bound(self.weight, self.bias, self.operand_bits)
+        return bool(np.any(bound > INT32_MAX))
+
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """Exact: products are summed as floats that hold every sum."""
         x = inputs[0]
@@ -309,6 +317,8 @@ class ConvS8(IntOp):
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
+        if self.has_int16:
+            return tuple(found)
         if self.weight_bits < 8:
             return (*found, *self._narrow_implementations(inputs, output, target))
         if mve.FEATURE in target.features:
@@ -372,7 +382,8 @@ class ConvS8(IntOp):
         """Pixel after pixel, all channels of one before the next."""
         in_h, in_w, in_ch = as_image(inputs[0])
         rows, cols = self.window.along(0, in_h), self.window.along(1, in_w)
-        return (window_overlap(rows, cols, in_ch, output[-1]),)
+        widths = in_ch * self.operand_bits // 8, output[-1] * self.result_bits // 8
+        return (window_overlap(rows, cols, *widths),)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """Depthwise weights are stored [kernel_h, kernel_w, ch], dense ones with out_ch first."""
@@ -380,14 +391,15 @@ class ConvS8(IntOp):
             return (packed.conv_call(self, inputs[0], output),)
         (in_h, in_w, in_ch), (out_h, out_w, out_ch) = as_image(inputs[0]), as_image(output)
         weight = self.weight[..., 0].transpose(1, 2, 0) if self.depthwise else self.weight
-        bias_fields, bias_tables = bias_classes(self.bias)
+        bias_fields, bias_tables = bias_classes(self.bias, wide=self.has_wide_sums)
         requant_fields, requant_tables = requantize_tables(self.requantize)
-        function = "mcugen_depthwise_s8" if self.depthwise else "mcugen_conv_s8"
+        name = "mcugen_depthwise" if self.depthwise else "mcugen_conv"
+        function, header = self.typed(name, "mcugen_conv")
         groups = () if self.depthwise else (("group_in_ch", self.weight.shape[3]),)
         outs = () if self.depthwise else (("group_out_ch", out_ch // self.groups),)
         call = KernelCall(
             function=function,
-            header="mcugen_conv.h",
+            header=header,
             fields=(
                 ("in_h", in_h),
                 ("in_w", in_w),

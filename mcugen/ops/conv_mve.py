@@ -16,8 +16,7 @@ from mcugen.ops import mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap
 from mcugen.ops.depthwise_mve import depthwise_kernels
 from mcugen.ops.overlap import forward_distance
-from mcugen.ops.scalar import accumulator_bound
-from mcugen.ops.weights import bias_classes
+from mcugen.ops.weights import accumulator_bound, bias_classes
 from mcugen.ops.window import Window, as_image
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
 from mcugen.ops.overlap import window_overlap
-from mcugen.ops.scalar import Fields, ScalarCosts, accumulator_bound, scalar_requantize_tables
-from mcugen.ops.weights import bias_classes
+from mcugen.ops.scalar import Fields, ScalarCosts, scalar_requantize_tables
+from mcugen.ops.weights import accumulator_bound, bias_classes
 from mcugen.ops.window import as_image
 
 if TYPE_CHECKING:

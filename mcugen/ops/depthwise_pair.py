@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap, Target
 from mcugen.ops.overlap import forward_distance, window_overlap
-from mcugen.ops.scalar import Fields, ScalarCosts, accumulator_bound, scalar_requantize_tables
+from mcugen.ops.scalar import Fields, ScalarCosts, scalar_requantize_tables
 from mcugen.ops.short_scale import short_scale
+from mcugen.ops.weights import accumulator_bound
 from mcugen.ops.window import Window, as_image
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mcugen.fixed_point import INT32_MAX, IntArray, Requantize
 from mcugen.ops.base import Kernel, Target
+from mcugen.ops.weights import accumulator_bound
 
 Fields = tuple[tuple[str, int | str | None], ...]
 QUAD = 4  # output channels that are computed at once
@@ -112,17 +113,6 @@ def _mix(values: IntArray, axis: int) -> IntArray:
 def _words(values: IntArray) -> NDArray[np.uint32]:
     """Modulo 2^32, as the accumulators count."""
     return (values & 0xFFFFFFFF).astype(np.uint32)
-
-
-def accumulator_bound(rows: IntArray, bias: IntArray) -> IntArray:
-    """Largest |bias + sum w * x| of any int8 input: int64 [C].
-
-    rows: int64 [C, values]; bias: int64 [..., C].
-    """
-    most: IntArray = 128 * np.abs(rows).sum(axis=1) + np.abs(bias).reshape(-1, len(rows)).max(
-        axis=0
-    )
-    return most
 
 
 def high_word_scale(

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mcugen.ir.graph import QParams, Shape
-from mcugen.ops.base import Lowering, Op
-from mcugen.ops.pointwise import TableS8
+from mcugen.ops.base import IntOp, Lowering, Op
 from mcugen.ops.rescale import rescale
 
 if TYPE_CHECKING:
@@ -45,6 +44,6 @@ class FakeQuantize(Op):
         """The whole operator."""
         return self.qparams
 
-    def lower(self, ctx: Lowering) -> TableS8:
+    def lower(self, ctx: Lowering) -> IntOp:
         """From the operand's steps to the output's; halves go up."""
-        return rescale(ctx.inputs[0].qparams, ctx.output.qparams)
+        return rescale(ctx.inputs[0].qparams, ctx.output.qparams, ctx.output.shape)

@@ -111,9 +111,10 @@ class GatherS8(IntOp):
         row = _flat_index(shape[:split], indices[:split])
         tables = (*_table("row", row), *_table("col", indices[split]))
         given = {table.suffix for table in tables}
+        function, header = self.typed("mcugen_gather")
         call = KernelCall(
-            function="mcugen_gather_s8",
-            header="mcugen_gather.h",
+            function=function,
+            header=header,
             fields=(
                 ("in_cols", shape[split]),
                 ("out_rows", int(np.prod(output[:split]))),

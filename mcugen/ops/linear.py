@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mcugen.fixed_point import IntArray, Requantize
+from mcugen.fixed_point import INT32_MAX, IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ir.quantization import WeightGrid
 from mcugen.ops import (
@@ -42,7 +42,7 @@ from mcugen.ops.base import (
 from mcugen.ops.channels import ChannelLinks, Kept, dense
 from mcugen.ops.conv import ConvS8
 from mcugen.ops.scalar import ScalarCosts, is_scalar
-from mcugen.ops.weights import integer_layer, requantize_tables
+from mcugen.ops.weights import accumulator_bound, bias_table, integer_layer, requantize_tables
 from mcugen.ops.window import Window
 
 if TYPE_CHECKING:
@@ -196,12 +196,22 @@ class LinearS8(IntOp):
             groups=1,
             pad_value=0,
             weight_bits=self.weight_bits,
+            operand_bits=self.operand_bits,
+            result_bits=self.result_bits,
         )
 
     @property
     def zero_share(self) -> float:
         """Of all weights."""
         return sparse.zero_share(self.weight)
+
+    @property
+    def has_wide_sums(self) -> bool:
+        """Where int16 operands can take a sum out of int32."""
+        if self.operand_bits == 8:
+            return False
+        bound = accumulator_bound(self.weight, self.bias, self.operand_bits)
+        return bool(np.any(bound > INT32_MAX))
 
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """Exact: float64 sums stay far below 2^53."""
@@ -249,6 +259,8 @@ class LinearS8(IntOp):
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
+        if self.has_int16:
+            return tuple(found)
         if self.weight_bits < 8:
             if mve.FEATURE in target.features:
                 found += linear_mve.linear_kernels(self, output)
@@ -281,9 +293,10 @@ class LinearS8(IntOp):
             return (packed.linear_call(self, output),)
         out_ch, in_ch = self.weight.shape
         requant_fields, requant_tables = requantize_tables(self.requantize)
+        function, header = self.typed("mcugen_linear")
         call = KernelCall(
-            function="mcugen_linear_s8",
-            header="mcugen_linear.h",
+            function=function,
+            header=header,
             fields=(
                 ("rows", int(np.prod(output[:-1]))),
                 ("in_ch", in_ch),
@@ -294,7 +307,7 @@ class LinearS8(IntOp):
             ),
             tables=(
                 ConstTable(suffix="weight", values=self.weight, comment="[out_ch, in_ch]"),
-                ConstTable(suffix="bias", values=self.bias.astype(np.int32), comment="[out_ch]"),
+                bias_table(self.bias, "[out_ch]", wide=self.has_wide_sums),
                 *requant_tables,
             ),
         )

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
 from mcugen.ops.conv_pair import conv_pair_kernels
-from mcugen.ops.scalar import ScalarCosts, accumulator_bound, scalar_requantize_tables
+from mcugen.ops.scalar import ScalarCosts, scalar_requantize_tables
+from mcugen.ops.weights import accumulator_bound
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8

@@ -144,7 +144,7 @@ class MaxPoolS8(IntOp):
     ) -> tuple[Kernel, ...]:
         """The portable kernel and those of the core's extensions."""
         found = [replace(self.portable(inputs, output), cycles=self._cycles(output, target))]
-        if mve.FEATURE in target.features:
+        if mve.FEATURE in target.features and not self.has_int16:
             found.append(mve.twin(found[0], self._instructions(output)))
         return tuple(found)
 
@@ -152,7 +152,8 @@ class MaxPoolS8(IntOp):
         """Of the portable kernel: passes of four pixels, in which the last maximum is one."""
         counts = np.outer(self.rows.counts(), self.cols.counts())
         passes = float(np.sum(1 + np.maximum(0, -(-(counts - 4) // 3))))
-        if dsp.FEATURE in target.features:  # which takes four channels at once
+        # with the DSP extension four int8 channels are one word
+        if dsp.FEATURE in target.features and not self.has_int16:
             pixel, values = 18.0, output[-1] // 4 * 17.0 + output[-1] % 4 * 22.0
         else:
             pixel, value = by_core(
@@ -178,18 +179,20 @@ class MaxPoolS8(IntOp):
             step=self.rows.step,
             span=self.rows.span,
             pad=self.rows.pad,
-            pad_value=-128,
+            pad_value=self.operand_limits[0],
         )
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:
         """Pixel after pixel, all channels of one before the next."""
-        return (window_overlap(self.rows, self.cols, output[-1], output[-1]),)
+        width = output[-1] * self.operand_bits // 8
+        return (window_overlap(self.rows, self.cols, width, width),)
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One call over all windows."""
+        function, header = self.typed("mcugen_max_pool", "mcugen_pool")
         call = KernelCall(
-            function="mcugen_max_pool_s8",
-            header="mcugen_pool.h",
+            function=function,
+            header=header,
             fields=(*self.rows.fields("rows"), *self.cols.fields("cols"), ("ch", output[-1])),
         )
         return (call,)

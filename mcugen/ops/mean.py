@@ -26,7 +26,7 @@ from mcugen.ops.base import (
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
 from mcugen.ops.scalar import UNROLLED, by_core
-from mcugen.ops.weights import proved_requantize, requantize_tables
+from mcugen.ops.weights import proved_requantize, requantize_tables, swing
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ class Mean(Op):
         source, target = ctx.inputs[0].qparams, ctx.output.qparams
         count = int(np.prod(ctx.inputs[0].shape[self.first : self.last]))
         real = np.array([source.scale / (target.scale * self.divisor(count))])
-        bound = np.array([255 * count], np.int64)
+        bound = np.array([swing(ctx) * count], np.int64)
         return MeanS8(
             first=self.first,
             last=self.last,
@@ -129,6 +129,8 @@ class MeanS8(IntOp):
         """The portable kernel and those of the core's extensions."""
         plain = self._plain_cycles(inputs[0], output, target)
         found = [replace(self.portable(inputs, output), cycles=plain)]
+        if self.has_int16:
+            return tuple(found)
         single = self.requantize.mode == "single"
         if single and self.last < len(inputs[0]) and mve.FEATURE in target.features:
             found.append(mve.twin(found[0], self._instructions(inputs[0])))
@@ -164,9 +166,10 @@ class MeanS8(IntOp):
         """One call over the operand as [outer, count, inner]."""
         shape = inputs[0]
         requant_fields, requant_tables = requantize_tables(self.requantize, "")
+        function, header = self.typed("mcugen_mean")
         call = KernelCall(
-            function="mcugen_mean_s8",
-            header="mcugen_mean.h",
+            function=function,
+            header=header,
             fields=(
                 ("outer", int(np.prod(shape[: self.first]))),
                 ("count", int(np.prod(shape[self.first : self.last]))),

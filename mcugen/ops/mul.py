@@ -37,7 +37,8 @@ from mcugen.ops.weights import prove_accumulator
 if TYPE_CHECKING:
     import torch
 
-MAX_PRODUCT = 255 * 255  # two int8 values, their zero points subtracted
+# two values, their zero points subtracted
+MAX_PRODUCT = {8: 255 * 255, 16: 32768 * 32768}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class Mul(Op):
             raise ModelError(msg)
         low, high = self.clamp.to_int(target)
         requantize = requantize_for(real, target.zero_point, low, high, ctx.requant)
-        prove_accumulator(np.array([MAX_PRODUCT]), requantize, ctx.where)
+        prove_accumulator(np.array([MAX_PRODUCT[ctx.operand_bits]]), requantize, ctx)
         return MulS8(zero_points=(left.zero_point, right.zero_point), requantize=requantize)
 
 
@@ -123,9 +124,10 @@ class MulS8(IntOp):
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One pass over the output."""
+        function, header = self.typed("mcugen_mul")
         call = KernelCall(
-            function="mcugen_mul_s8",
-            header="mcugen_mul.h",
+            function=function,
+            header=header,
             fields=(
                 *broadcast_fields(inputs, output),
                 ("left_zero_point", self.zero_points[0]),

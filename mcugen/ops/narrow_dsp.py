@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
-from mcugen.ops.dsp import QUAD, Quads, accumulator_bound, high_word_scale
+from mcugen.ops.dsp import QUAD, Quads, high_word_scale
+from mcugen.ops.weights import accumulator_bound
 
 MIXED_BY = {4: (16, 16, 256, 16), 2: (64, 64, 64, 64)}
 """What the accumulators of a quad are multiplied by when their high word is taken."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.ops.base import ConstTable, KernelCall
-from mcugen.ops.weights import bias_classes, requantize_tables
+from mcugen.ops.weights import bias_classes, bias_table, requantize_tables
 from mcugen.ops.window import as_image
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mcugen.ops.conv import ConvS8
     from mcugen.ops.linear import LinearS8
 
-HEADER = "mcugen_packed.h"
 WIDTHS = (8, 4, 2)
 
 
@@ -51,12 +50,13 @@ def pack_rows(weight: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
 def conv_call(op: ConvS8, source: Shape, output: Shape) -> KernelCall:
     """The portable kernel of a convolution, grouped and depthwise ones included."""
     (in_h, in_w, in_ch), (out_h, out_w, out_ch) = as_image(source), as_image(output)
-    bias_fields, bias_tables = bias_classes(op.bias)
+    bias_fields, bias_tables = bias_classes(op.bias, wide=op.has_wide_sums)
     requant_fields, requant_tables = requantize_tables(op.requantize)
     table = _weight_table(op.weight, op.weight_bits)
+    function, header = op.typed("mcugen_conv_packed", "mcugen_packed")
     return KernelCall(
-        function="mcugen_conv_packed_s8",
-        header=HEADER,
+        function=function,
+        header=header,
         fields=(
             ("bits", op.weight_bits),
             ("in_h", in_h),
@@ -83,9 +83,10 @@ def linear_call(op: LinearS8, output: Shape) -> KernelCall:
     out_ch, in_ch = op.weight.shape
     requant_fields, requant_tables = requantize_tables(op.requantize)
     table = _weight_table(op.weight, op.weight_bits)
+    function, header = op.typed("mcugen_linear_packed", "mcugen_packed")
     return KernelCall(
-        function="mcugen_linear_packed_s8",
-        header=HEADER,
+        function=function,
+        header=header,
         fields=(
             ("bits", op.weight_bits),
             ("rows", int(np.prod(output[:-1]))),
@@ -98,7 +99,7 @@ def linear_call(op: LinearS8, output: Shape) -> KernelCall:
         ),
         tables=(
             table,
-            ConstTable(suffix="bias", values=op.bias.astype(np.int32), comment="[out_ch]"),
+            bias_table(op.bias, "[out_ch]", wide=op.has_wide_sums),
             *requant_tables,
         ),
     )

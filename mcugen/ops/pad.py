@@ -110,9 +110,10 @@ class PadS8(IntOp):
         plane, used_plane = padded_rows * padded_len, (rows - 1) * padded_len + length
         head = above * plane + top * padded_len + left
         used = (planes - 1) * plane + used_plane
+        function, header = self.typed("mcugen_pad")
         call = KernelCall(
-            function="mcugen_pad_s8",
-            header="mcugen_pad.h",
+            function=function,
+            header=header,
             fields=(
                 ("planes", planes),
                 ("rows", rows),

@@ -3,31 +3,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mcugen.fixed_point import IntArray, round_half_up
 from mcugen.ir.graph import Shape
-from mcugen.ops import mve
-from mcugen.ops.base import (
-    Clamp,
-    ConstTable,
-    Interval,
-    IntOp,
-    Kernel,
-    KernelCall,
-    Lowering,
-    Op,
-    Striped,
-    Target,
-    by_element,
-)
-from mcugen.ops.channels import ChannelLinks, Kept, linked
+from mcugen.ops.base import NO_CLAMP, Clamp, IntOp, Lowering, Op
+from mcugen.ops.prelu import two_sided
+from mcugen.ops.scale_shift import scaled_and_shifted
+from mcugen.ops.tabulate import tabulate
 
 if TYPE_CHECKING:
     import torch
@@ -40,24 +26,9 @@ class Pointwise(Op):
         """The shape of the operand."""
         return inputs[0]
 
-    def lower(self, ctx: Lowering) -> TableS8:
+    def lower(self, ctx: Lowering) -> IntOp:
         """Tabulate the function."""
         return tabulate(self, ctx)
-
-
-def tabulate(op: Op, ctx: Lowering) -> TableS8:
-    """A function of one number over all 256 int8 values, evaluated in float64."""
-    import torch
-
-    source, target = ctx.inputs[0].qparams, ctx.output.qparams
-    steps = np.arange(-128, 128)
-    real = (steps - source.zero_point) * source.scale
-    with torch.no_grad():
-        image = op.forward((torch.from_numpy(real),)).numpy()
-    # what is far outside the output's range saturates; infinity has no integer
-    steps_out = np.clip(image / target.scale, -(2.0**31), 2.0**31)
-    out = round_half_up(steps_out) + target.zero_point
-    return TableS8(table=np.clip(out, target.low, target.high).astype(np.int8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +42,12 @@ class Clip(Pointwise):
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Source: torch.clamp."""
         return Clamp(low=self.low, high=self.high).apply(inputs[0])
+
+    def lower(self, ctx: Lowering) -> IntOp:
+        """A table of int8, a clamped change of scale for int16."""
+        if not ctx.has_int16:
+            return tabulate(self, ctx)
+        return scaled_and_shifted(np.ones(1), np.zeros(1), self.clamp_only, ctx)
 
     def with_clamp(self, clamp: Clamp) -> Clip:
         """Two clamps are one."""
@@ -93,6 +70,12 @@ class LeakyReLU(Pointwise):
 
     kind: ClassVar[str] = "leaky_relu"
     slope: float
+
+    def lower(self, ctx: Lowering) -> IntOp:
+        """A table of int8, a linear form for each side of int16."""
+        if not ctx.has_int16:
+            return tabulate(self, ctx)
+        return two_sided(np.array([self.slope], np.float32), NO_CLAMP, ctx)
 
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Source: torch.nn.functional.leaky_relu."""
@@ -155,6 +138,14 @@ class HardSigmoid(Pointwise):
 
     kind: ClassVar[str] = "hard_sigmoid"
 
+    def lower(self, ctx: Lowering) -> IntOp:
+        """A table of int8, a clamped linear form for int16."""
+        if not ctx.has_int16:
+            return tabulate(self, ctx)
+        return scaled_and_shifted(
+            np.full(1, 1.0 / 6.0), np.full(1, 0.5), Clamp(low=0.0, high=1.0), ctx
+        )
+
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Source: torch.nn.functional.hardsigmoid."""
         from torch.nn import functional
@@ -198,6 +189,12 @@ class Abs(Pointwise):
 
     kind: ClassVar[str] = "abs"
 
+    def lower(self, ctx: Lowering) -> IntOp:
+        """A table of int8, a linear form for each side of int16."""
+        if not ctx.has_int16:
+            return tabulate(self, ctx)
+        return two_sided(np.array([-1.0], np.float32), NO_CLAMP, ctx)
+
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Source: torch.abs."""
         return inputs[0].abs()
@@ -223,65 +220,3 @@ class Exp(Pointwise):
     def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Source: torch.exp."""
         return inputs[0].exp()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TableS8(IntOp):
-    """y = table[x + 128]. table: int8 [256]."""
-
-    kind: ClassVar[str] = "table"
-    table: NDArray[np.int8]
-
-    def reference(self, inputs: Sequence[IntArray]) -> IntArray:
-        """One look-up per element."""
-        return self.table[inputs[0] + 128].astype(np.int64)
-
-    def striped(self, inputs: Sequence[Shape], output: Shape, rows: int) -> Striped | None:
-        """Element by element."""
-        return by_element(self, inputs, output)
-
-    def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
-        """Element by element."""
-        return (0,)
-
-    def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
-        """Exact: least and largest table entry between the ends of the interval."""
-        least, largest = _range_tables(self.table)
-        low, high = inputs[0][0] + 128, inputs[0][1] + 128
-        return least[low, high], largest[low, high]
-
-    def channel_links(self, inputs: Sequence[Shape], output: Shape) -> ChannelLinks | None:
-        """Channel by channel."""
-        return linked(len(inputs), output[-1])
-
-    def take_channels(self, kept: Kept) -> TableS8:
-        """One table serves every channel."""
-        return self
-
-    def implementations(
-        self, inputs: Sequence[Shape], output: Shape, target: Target
-    ) -> tuple[Kernel, ...]:
-        """The portable kernel and those of the core's extensions."""
-        found = [self.portable(inputs, output)]
-        if mve.FEATURE in target.features:
-            found.append(mve.twin(found[0], 30.0 + 1.12 * math.prod(output)))
-        return tuple(found)
-
-    def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
-        """One pass over the tensor."""
-        call = KernelCall(
-            function="mcugen_table_s8",
-            header="mcugen_table.h",
-            fields=(("len", int(np.prod(output))), ("table", "table")),
-            tables=(ConstTable(suffix="table", values=self.table, comment="[x + 128]"),),
-        )
-        return (call,)
-
-
-def _range_tables(table: NDArray[np.int8]) -> tuple[IntArray, IntArray]:
-    """Minimum and maximum of table[i..j] for every i <= j: int64 [256, 256]."""
-    grid = np.broadcast_to(table.astype(np.int64), (256, 256))
-    after = np.triu(np.ones((256, 256), bool))
-    least = np.minimum.accumulate(np.where(after, grid, 127), axis=1)
-    largest = np.maximum.accumulate(np.where(after, grid, -128), axis=1)
-    return least, largest

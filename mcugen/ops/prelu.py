@@ -25,7 +25,7 @@ from mcugen.ops.base import (
     by_element,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
-from mcugen.ops.pointwise import TableS8, tabulate
+from mcugen.ops.tabulate import CurveS16, TableS8, tabulate
 
 if TYPE_CHECKING:
     import torch
@@ -58,16 +58,21 @@ class PReLU(Op):
         """The same, clamped."""
         return replace(self, clamp=self.clamp.intersect(clamp))
 
-    def lower(self, ctx: Lowering) -> TableS8 | PReLUS8:
-        """One table where all channels are alike, else a linear form for each side."""
-        if self.slope.size == 1:
+    def lower(self, ctx: Lowering) -> TableS8 | CurveS16 | PReLUS8:
+        """One table where all channels are alike and int8, else a linear form for each side."""
+        if self.slope.size == 1 and not ctx.has_int16:
             return tabulate(self, ctx)
-        slopes = self.slope.astype(np.float64)[None]
-        return PReLUS8(
-            zero_point=ctx.inputs[0].qparams.zero_point,
-            positive=lower_affine(np.ones((1, 1)), np.zeros(1), self.clamp, ctx),
-            negative=lower_affine(slopes, np.zeros(slopes.size), self.clamp, ctx),
-        )
+        return two_sided(self.slope, self.clamp, ctx)
+
+
+def two_sided(slope: FloatArray, clamp: Clamp, ctx: Lowering) -> PReLUS8:
+    """x from zero on, slope * x below, clamped; slope: float32 [C] or [1]."""
+    slopes = slope.astype(np.float64)[None]
+    return PReLUS8(
+        zero_point=ctx.inputs[0].qparams.zero_point,
+        positive=lower_affine(np.ones((1, 1)), np.zeros(1), clamp, ctx),
+        negative=lower_affine(slopes, np.zeros(slopes.size), clamp, ctx),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,6 +84,11 @@ class PReLUS8(IntOp):
     positive: Affine
     negative: Affine
 
+    @property
+    def has_wide_sums(self) -> bool:
+        """Where an int16 result keeps all figures of int16 operands."""
+        return self.operand_bits == self.result_bits == 16
+
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """One linear form for each side."""
         x = inputs[0]
@@ -89,8 +99,8 @@ class PReLUS8(IntOp):
         return by_element(self, inputs, output)
 
     def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
-        """Element by element."""
-        return (0,)
+        """Channel after channel, so only where no value changes its place."""
+        return (0,) if self.operand_bits == self.result_bits else ()
 
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Exact: each side is monotone, so its extremes lie at its ends."""
@@ -110,12 +120,14 @@ class PReLUS8(IntOp):
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One pass over the tensor."""
+        function, header = self.typed("mcugen_prelu", "mcugen_affine")
+        ch = self.negative.bias.size
         call = KernelCall(
-            function="mcugen_prelu_s8",
-            header="mcugen_affine.h",
+            function=function,
+            header=header,
             fields=(
-                ("pixels", int(np.prod(output[:-1]))),
-                ("ch", output[-1]),
+                ("pixels", int(np.prod(output)) // ch),
+                ("ch", ch),
                 ("zero_point", self.zero_point),
                 ("positive_factor", int(self.positive.factors[0, 0])),
                 ("positive_bias", int(self.positive.bias[0])),
@@ -128,7 +140,7 @@ class PReLUS8(IntOp):
             ),
             tables=(
                 channel_table("factor", self.negative.factors[0]),
-                channel_table("bias", self.negative.bias),
+                channel_table("bias", self.negative.bias, wide=self.has_wide_sums),
                 channel_table("shift", self.negative.shift),
             ),
         )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -85,7 +85,7 @@ class ReshapeS8(IntOp):
 
     def take_channels(self, kept: Kept) -> ReshapeS8:
         """The same view with the axis shortened."""
-        return ReshapeS8(shape=(*self.shape[:-1], len(kept.output)))
+        return replace(self, shape=(*self.shape[:-1], len(kept.output)))
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """A view has no code."""

@@ -97,6 +97,11 @@ class LinearResizeS8(IntOp):
     col: tuple[int, ...]
     col_weight: tuple[int, ...]
 
+    @property
+    def has_wide_sums(self) -> bool:
+        """Both weights and an int16 value need 38 bits."""
+        return self.has_int16
+
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """Columns and rows in full precision, one rounding, half up."""
         x = inputs[0]
@@ -122,9 +127,10 @@ class LinearResizeS8(IntOp):
         """One call over all pixels."""
         (in_rows, in_cols, ch), (out_rows, out_cols, _) = as_image(inputs[0]), as_image(output)
         names = ("row", "row_weight", "col", "col_weight")
+        function, header = self.typed("mcugen_linear_resize", "mcugen_resize")
         call = KernelCall(
-            function="mcugen_linear_resize_s8",
-            header="mcugen_resize.h",
+            function=function,
+            header=header,
             fields=(
                 ("in_rows", in_rows),
                 ("in_cols", in_cols),

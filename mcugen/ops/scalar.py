@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
@@ -36,16 +35,6 @@ def by_core(target: Target, *, armv6m: Costs, armv7m: Costs, riscv: Costs) -> Co
 def is_scalar(target: Target) -> bool:
     """The core is known, and has no instructions that multiply several values at once."""
     return bool(target.features) and not target.features & FAST_FEATURES
-
-
-def accumulator_bound(weight: NDArray[np.int8], bias: IntArray) -> IntArray:
-    """Largest |accumulator| that int8 inputs can reach: int64 [out_ch].
-
-    weight: int8 [out_ch, ...]; bias: int64 [..., out_ch].
-    """
-    sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1)
-    bound: IntArray = 128 * sums + np.abs(bias).reshape(-1, len(weight)).max(axis=0)
-    return bound
 
 
 def scalar_requantize_tables(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcugen.fixed_point import Affine, IntArray
 from mcugen.ir.graph import Shape
@@ -27,7 +28,7 @@ from mcugen.ops.base import (
     by_element,
 )
 from mcugen.ops.channels import ChannelLinks, Kept, linked
-from mcugen.ops.pointwise import TableS8, tabulate
+from mcugen.ops.tabulate import CurveS16, TableS8, tabulate
 
 if TYPE_CHECKING:
     import torch
@@ -89,22 +90,34 @@ class ScaleShift(Op):
             moments=None,
         )
 
-    def lower(self, ctx: Lowering) -> TableS8 | ScaleShiftS8:
-        """One table where all channels are alike, else a linear form for each channel."""
-        if self.scale.size == 1 and self.shift.size == 1:
+    def lower(self, ctx: Lowering) -> TableS8 | CurveS16 | ScaleShiftS8:
+        """One table where all channels are alike and int8, else a linear form for each channel."""
+        if self.scale.size == 1 and self.shift.size == 1 and not ctx.has_int16:
             return tabulate(self, ctx)
         scale, shift = np.broadcast_arrays(self.scale, self.shift)
-        factors = scale.astype(np.float64)[None]
-        affine = lower_affine(factors, shift.astype(np.float64), self.clamp, ctx)
-        return ScaleShiftS8(affine=affine)
+        return scaled_and_shifted(
+            scale.astype(np.float64), shift.astype(np.float64), self.clamp, ctx
+        )
+
+
+def scaled_and_shifted(
+    scale: NDArray[np.float64], shift: NDArray[np.float64], clamp: Clamp, ctx: Lowering
+) -> ScaleShiftS8:
+    """clamp(scale * x + shift); float64 [C] or [1] each."""
+    return ScaleShiftS8(affine=lower_affine(scale[None], shift, clamp, ctx))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScaleShiftS8(IntOp):
-    """y = affine(x), a linear form for each channel."""
+    """y = affine(x), a linear form for each channel or one for all."""
 
     kind: ClassVar[str] = "scale_shift"
     affine: Affine
+
+    @property
+    def has_wide_sums(self) -> bool:
+        """Where an int16 result keeps all figures of int16 operands."""
+        return self.operand_bits == self.result_bits == 16
 
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         """The linear form."""
@@ -115,8 +128,8 @@ class ScaleShiftS8(IntOp):
         return by_element(self, inputs, output)
 
     def in_place_operands(self, inputs: Sequence[Shape], output: Shape) -> tuple[int, ...]:
-        """Element by element."""
-        return (0,)
+        """Channel after channel, so only where no value changes its place."""
+        return (0,) if self.operand_bits == self.result_bits else ()
 
     def bounds(self, inputs: Sequence[Interval], output: Shape) -> Interval:
         """Exact: a linear form is monotone."""
@@ -128,16 +141,18 @@ class ScaleShiftS8(IntOp):
 
     def take_channels(self, kept: Kept) -> ScaleShiftS8:
         """The kept channels' linear forms."""
-        return ScaleShiftS8(affine=self.affine.take(kept.output))
+        return replace(self, affine=self.affine.take(kept.output))
 
     def kernels(self, inputs: Sequence[Shape], output: Shape) -> tuple[KernelCall, ...]:
         """One pass over the tensor."""
+        function, header = self.typed("mcugen_scale_shift", "mcugen_affine")
+        ch = self.affine.bias.size
         call = KernelCall(
-            function="mcugen_scale_shift_s8",
-            header="mcugen_affine.h",
+            function=function,
+            header=header,
             fields=(
-                ("pixels", int(np.prod(output[:-1]))),
-                ("ch", output[-1]),
+                ("pixels", int(np.prod(output)) // ch),
+                ("ch", ch),
                 ("factor", "factor"),
                 ("bias", "bias"),
                 ("shift", "shift"),
@@ -146,7 +161,7 @@ class ScaleShiftS8(IntOp):
             ),
             tables=(
                 channel_table("factor", self.affine.factors[0]),
-                channel_table("bias", self.affine.bias),
+                channel_table("bias", self.affine.bias, wide=self.has_wide_sums),
                 channel_table("shift", self.affine.shift),
             ),
         )

@@ -97,10 +97,11 @@ class SliceS8(IntOp):
         if self.step == 1:
             block = self.count * inner
             call = copy_call(
-                sizes=(1, planes, block), source=(start, 0, plane), target=(0, 0, block)
+                self, sizes=(1, planes, block), source=(start, 0, plane), target=(0, 0, block)
             )
         else:
             call = copy_call(
+                self,
                 sizes=(planes, self.count, inner),
                 source=(start, plane, self.step * inner),
                 target=(0, self.count * inner, inner),

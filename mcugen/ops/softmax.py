@@ -33,22 +33,23 @@ import numpy as np
 from mcugen.errors import ModelError
 from mcugen.fixed_point import IntArray, half_up, round_half_up
 from mcugen.ir.graph import QParams, Shape
-from mcugen.ops import mve
+from mcugen.ops import mve, softmax_s16
 from mcugen.ops.base import ConstTable, IntOp, Kernel, KernelCall, Lowering, Op, Target
 from mcugen.ops.scalar import UNROLLED, by_core
+from mcugen.ops.softmax_s16 import LOG2_BITS, log2_fraction, row_fields
 
 if TYPE_CHECKING:
     import torch
 
 MAX_LEN = 2**16
 MAX_LOG_SHIFT = 20
-LOG2_BITS = 16
 
 
 class RowFunction(Op):
     """Base of the two: one row in, one row out."""
 
     normalizes: ClassVar[bool] = True
+    mixes_widths: ClassVar[bool] = False
 
     def infer(self, inputs: Sequence[Shape]) -> Shape:
         """The shape of the operand."""
@@ -72,14 +73,18 @@ class Softmax(RowFunction):
         """A probability."""
         return 0.0, 1.0
 
-    def fixed_qparams(self) -> QParams:
-        """Steps of 1/256 from 0 on. Source: TFLite's int8 quantization specification."""
+    def fixed_qparams(self, bits: int = 8) -> QParams:
+        """Steps of 1/256, of int16 2^-15. Source: TFLite's quantization specification."""
+        if bits == 16:
+            return QParams.int16(2.0**-15)
         return QParams(scale=1.0 / 256.0, zero_point=-128)
 
-    def lower(self, ctx: Lowering) -> SoftmaxS8:
+    def lower(self, ctx: Lowering) -> IntOp:
         """The table of exponentials for the operand's scale."""
         source = ctx.inputs[0]
         bits = exp_bits(source.shape[-1])
+        if ctx.operand_bits == 16:
+            return softmax_s16.lower_softmax(ctx, bits)
         return SoftmaxS8(exp=exp_table(source.qparams.scale, bits))
 
 
@@ -97,13 +102,15 @@ class LogSoftmax(RowFunction):
         """The logarithm of a probability."""
         return -np.inf, 0.0
 
-    def lower(self, ctx: Lowering) -> LogSoftmaxS8:
+    def lower(self, ctx: Lowering) -> IntOp:
         """Tables and factors such that no row leaves int32, with as many fraction bits as fit.
 
         Raises ModelError where the output's range is too narrow for the operand's.
         """
         source, target = ctx.inputs[0], ctx.output.qparams
         n = source.shape[-1]
+        if ctx.operand_bits == 16:
+            return softmax_s16.lower_log_softmax(ctx, exp_bits(n))
         step = source.qparams.scale / target.scale
         log2 = np.log(2.0) / target.scale
         worst = 256.0 * step + (np.log2(n) + 1.0) * log2 + 256.0
@@ -193,7 +200,7 @@ class SoftmaxS8(IntOp):
         call = KernelCall(
             function="mcugen_softmax_s8",
             header="mcugen_softmax.h",
-            fields=(*_row_fields(output), ("exp_table", "exp")),
+            fields=(*row_fields(output), ("exp_table", "exp")),
             tables=(_exp_const(self.exp),),
         )
         return (call,)
@@ -220,7 +227,7 @@ class LogSoftmaxS8(IntOp):
         """Row by row along the last axis."""
         sums = _row_sums(inputs[0], self.exp)
         whole = (sums.shift + 15 - self.exp_bits) << LOG2_BITS
-        log2 = whole + _log2_fraction(sums.mantissa)
+        log2 = whole + log2_fraction(sums.mantissa)
         row = self.bias - ((log2 * self.log2_factor) >> LOG2_BITS)
         y: IntArray = (row - sums.distance * self.factor) >> self.shift
         return np.clip(y, self.low, self.high)
@@ -235,7 +242,7 @@ class LogSoftmaxS8(IntOp):
             function="mcugen_log_softmax_s8",
             header="mcugen_softmax.h",
             fields=(
-                *_row_fields(output),
+                *row_fields(output),
                 ("exp_table", "exp"),
                 ("exp_bits", self.exp_bits),
                 ("factor", self.factor),
@@ -248,24 +255,6 @@ class LogSoftmaxS8(IntOp):
             tables=(_exp_const(self.exp),),
         )
         return (call,)
-
-
-def _log2_fraction(mantissa: IntArray) -> IntArray:
-    """floor(2^16 log2(m / 2^15)) for m in [2^15, 2^16), m truncated to 16 bits in each step.
-
-    Source: Knuth, "The Art of Computer Programming", volume 1, section 1.2.2.
-    """
-    fraction = np.zeros_like(mantissa)
-    for _ in range(LOG2_BITS):
-        square = (mantissa * mantissa) >> 15
-        bit = square >> 16
-        fraction = (fraction << 1) | bit
-        mantissa = square >> bit
-    return fraction
-
-
-def _row_fields(shape: Shape) -> tuple[tuple[str, int], ...]:
-    return ("rows", int(np.prod(shape[:-1]))), ("len", shape[-1])
 
 
 def _exp_const(exp: IntArray) -> ConstTable:

@@ -14,7 +14,7 @@ from mcugen.fixed_point import IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ops import mve, sparse_mve
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
-from mcugen.ops.dsp import MIXED, accumulator_bound, aligned, clamp_fields, high_word_scale
+from mcugen.ops.dsp import MIXED, aligned, clamp_fields, high_word_scale
 from mcugen.ops.sparse import (
     STRIP,
     Columns,
@@ -25,6 +25,7 @@ from mcugen.ops.sparse import (
     encode,
     image_fields,
 )
+from mcugen.ops.weights import accumulator_bound
 from mcugen.ops.window import as_image
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import numpy as np
 from mcugen.ir.graph import Shape
 from mcugen.ops import sparse_pair
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
-from mcugen.ops.scalar import accumulator_bound, scalar_requantize_tables
+from mcugen.ops.scalar import scalar_requantize_tables
 from mcugen.ops.sparse import encode
+from mcugen.ops.weights import accumulator_bound
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8

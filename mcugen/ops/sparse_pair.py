@@ -17,9 +17,10 @@ from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
 from mcugen.ops.dsp import aligned
-from mcugen.ops.scalar import Fields, accumulator_bound, scalar_requantize_tables
+from mcugen.ops.scalar import Fields, scalar_requantize_tables
 from mcugen.ops.short_scale import FRACTION, short_scale
 from mcugen.ops.sparse import STRIP, Columns, Tiles, as_row, image_fields, walk
+from mcugen.ops.weights import accumulator_bound
 from mcugen.ops.window import as_image
 
 if TYPE_CHECKING:

@@ -93,15 +93,15 @@ class TransposeS8(IntOp):
         axes = merged_axes(inputs[0], self.order)
         if len(axes) == 2:
             (cols, _), (rows, _) = axes
-            return (_call("mcugen_transpose_2d_s8", (("rows", rows), ("cols", cols))),)
+            return (self._call("mcugen_transpose_2d", (("rows", rows), ("cols", cols))),)
         axes = [(1, 0)] * (MAX_AXES - len(axes)) + axes
         sizes = tuple((f"size{i}", size) for i, (size, _) in enumerate(axes))
         strides = tuple((f"stride{i}", stride) for i, (_, stride) in enumerate(axes))
-        return (_call("mcugen_transpose_s8", (*sizes, *strides)),)
+        return (self._call("mcugen_transpose", (*sizes, *strides)),)
 
-
-def _call(function: str, fields: tuple[tuple[str, int], ...]) -> KernelCall:
-    return KernelCall(function=function, header="mcugen_transpose.h", fields=fields)
+    def _call(self, kernel: str, fields: tuple[tuple[str, int], ...]) -> KernelCall:
+        function, header = self.typed(kernel, "mcugen_transpose")
+        return KernelCall(function=function, header=header, fields=fields)
 
 
 def merged_axes(shape: Shape, order: Sequence[int]) -> list[tuple[int, int]]:

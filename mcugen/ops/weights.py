@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from mcugen.fixed_point import (
     IntArray,
     Requantize,
     RequantMode,
+    multiplier_bits,
     requantize_for,
     round_half_up,
 )
@@ -35,8 +37,8 @@ class IntLayer:
 def integer_layer(clamp: Clamp, ctx: Lowering) -> IntLayer:
     """Bias and requantization for the integer weights in `ctx`.
 
-    Raises ModelError where the int32 accumulator could overflow, or where the output range is
-    too narrow for the layer's weights to be requantized.
+    Raises ModelError where the accumulator could overflow, or where the output range is too narrow
+    for the layer's weights to be requantized.
     """
     assert ctx.weights is not None
     source, target = ctx.inputs[0].qparams, ctx.output.qparams
@@ -45,7 +47,7 @@ def integer_layer(clamp: Clamp, ctx: Lowering) -> IntLayer:
     steps = round_half_up(ctx.weights.bias / (source.scale * scales))
     steps -= source.zero_point * flat.sum(axis=1)
     real = source.scale * scales / target.scale
-    bound = np.abs(steps) + 128 * np.abs(flat).sum(axis=1)
+    bound = accumulator_bound(flat, steps, source.bits)
     requantize = proved_requantize(real, bound, clamp, ctx)
     return IntLayer(
         weight=ctx.weights.ints,
@@ -55,20 +57,45 @@ def integer_layer(clamp: Clamp, ctx: Lowering) -> IntLayer:
     )
 
 
+def accumulator_bound(
+    weight: NDArray[np.integer[Any]], bias: IntArray, operand_bits: int = 8
+) -> IntArray:
+    """Largest |bias + sum w * x| of any input: int64 [out_ch].
+
+    weight: [out_ch, ...]; bias: int64 [..., out_ch].
+    """
+    sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1)
+    most = np.abs(bias).reshape(-1, len(weight)).max(axis=0)
+    bound: IntArray = most + (1 << (operand_bits - 1)) * sums
+    return bound
+
+
+def swing(ctx: Lowering) -> int:
+    """The largest |x - zero point| of an operand."""
+    return 255 if ctx.operand_bits == 8 else 32768
+
+
 def proved_requantize(
     real: NDArray[np.float64], bound: IntArray, clamp: Clamp, ctx: Lowering
 ) -> Requantize:
     """Requantize with factors `real` [C] accumulators that stay within +-`bound` [C].
 
-    Raises ModelError where one could overflow int32, or where the output range is too narrow.
+    Accumulators over int16 operands of layers with weights may leave int32: multipliers then have
+    fewer bits. Raises ModelError where another could overflow int32, or where the output range is
+    too narrow.
     """
     target = ctx.output.qparams
-    if np.any(real >= 2.0**30):
+    wide = ctx.operand_bits == 16 and ctx.weights is not None
+    bits = np.array(multiplier_bits(bound) if wide else [31], np.float64)
+    if np.any(real >= 2.0 ** (bits - 1.0)):
         msg = f"{ctx.where}: output range is too narrow for this layer; calibrate on real data"
         raise ModelError(msg)
     low, high = clamp.to_int(target)
-    requantize = requantize_for(real, target.zero_point, low, high, ctx.requant)
-    prove_accumulator(bound, requantize, ctx.where)
+    requantize = requantize_for(
+        real, target.zero_point, low, high, ctx.requant, bound if wide else None
+    )
+    if not wide:
+        prove_accumulator(bound, requantize, ctx)
     return requantize
 
 
@@ -77,15 +104,18 @@ def pre_shift(shift: IntArray, mode: RequantMode) -> IntArray:
     return np.maximum((33 if mode == "single" else 31) - shift, 0)
 
 
-def prove_accumulator(bound: IntArray, requantize: Requantize, where: str) -> None:
+def prove_accumulator(bound: IntArray, requantize: Requantize, ctx: Lowering) -> None:
     """Raise ModelError unless no input can overflow int32; bound: largest |accumulator| [C]."""
-    worst = int(bound.max(initial=0))
+    where, worst = ctx.where, int(bound.max(initial=0))
     if worst > INT32_MAX:
+        narrower = ", or let its operand be int8 (--activations PATTERN=int8)"
         msg = (
             f"{where}: the int32 accumulator could reach {worst}, limit {INT32_MAX}; "
-            "split the layer or reduce its fan-in"
+            f"split the layer or reduce its fan-in{narrower if ctx.operand_bits == 16 else ''}"
         )
         raise ModelError(msg)
+    if ctx.has_int16:
+        return  # the kernels take the product as a whole
     shifted = bound << pre_shift(requantize.shift, requantize.mode)
     if np.any(shifted > INT32_MAX - ZERO_POINT_ROOM):
         channel = int(np.argmax(shifted))
@@ -117,8 +147,14 @@ def requantize_tables(
     return fields, tables
 
 
+def bias_table(bias: IntArray, comment: str, *, wide: bool = False) -> ConstTable:
+    """Biases of 32 bits, or of 64 where the sums have these."""
+    kind = np.int64 if wide else np.int32
+    return ConstTable(suffix="bias", values=bias.astype(kind), comment=comment)
+
+
 def bias_classes(
-    bias: IntArray,
+    bias: IntArray, *, wide: bool = False
 ) -> tuple[tuple[tuple[str, int | str | None], ...], tuple[ConstTable, ...]]:
     """Parameter fields and tables of a bias that may depend on the place.
 
@@ -126,7 +162,7 @@ def bias_classes(
     3x3 kernel's border needs nine biases at most, not one for each pixel.
     """
     if bias.ndim == 1:
-        plain = ConstTable(suffix="bias", values=bias.astype(np.int32), comment="[ch]")
+        plain = bias_table(bias, "[ch]", wide=wide)
         return (
             (("bias", "bias"), ("row_class", None), ("col_class", None), ("col_classes", 1)),
             (plain,),
@@ -141,7 +177,7 @@ def bias_classes(
         ("col_classes", len(col_first)),
     )
     tables = (
-        ConstTable(suffix="bias", values=compact.astype(np.int32), comment="[row, col, ch]"),
+        bias_table(compact, "[row, col, ch]", wide=wide),
         ConstTable(suffix="row_class", values=row_class.astype(np.uint16), comment="[out_h]"),
         ConstTable(suffix="col_class", values=col_class.astype(np.uint16), comment="[out_w]"),
     )

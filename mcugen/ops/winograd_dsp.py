@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mcugen.ir.graph import Shape
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Overlap
-from mcugen.ops.dsp import accumulator_bound, clamp_fields, high_word_scale, pair_order
+from mcugen.ops.dsp import clamp_fields, high_word_scale, pair_order
 from mcugen.ops.overlap import forward_distance
+from mcugen.ops.weights import accumulator_bound
 from mcugen.ops.window import Window, as_image
 
 if TYPE_CHECKING:

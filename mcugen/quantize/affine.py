@@ -13,21 +13,26 @@ Range = tuple[float, float]
 
 
 def qparams_for(
-    low: float, high: float, symmetric: bool = False, power_of_two: bool = False
+    low: float, high: float, symmetric: bool = False, power_of_two: bool = False, bits: int = 8
 ) -> QParams:
-    """int8 over a real range, widened to hold zero; scale is a float32 exactly.
+    """int8 or int16 over a real range, widened to hold zero; scale is a float32 exactly.
 
     Asymmetric: source Jacob et al., "Quantization and Training of Neural Networks", 2018,
-    section 3. Symmetric: zero point 0, the larger end at 127. A power of two is the next one that
-    still holds the range.
+    section 3. Symmetric: zero point 0, the larger end at 127; int16 is always so, its end at 32767.
+    A power of two is the next one that still holds the range.
     """
     low, high = min(low, 0.0), max(high, 0.0)
-    real = max(-low, high) / 127.0 if symmetric else (high - low) / 255.0
+    if symmetric or bits == 16:
+        real = max(-low, high) / (2.0 ** (bits - 1) - 1.0)
+    else:
+        real = (high - low) / 255.0
     scale = float(np.float32(real))
     if scale < 1e-20:
-        return QParams(scale=1.0, zero_point=0)
-    if power_of_two:
+        scale, symmetric = 1.0, True
+    elif power_of_two:
         scale = next_power_of_two(scale)
+    if bits == 16:
+        return QParams.int16(scale)
     if symmetric:
         return QParams(scale=scale, zero_point=0)
     zero_point = int(np.clip(np.floor(-128.0 - low / scale + 0.5), -128, 127))

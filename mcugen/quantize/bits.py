@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many bits the weights of each layer get. Knows no operator by name."""
+"""How many bits the weights and the tensor of each layer get. Knows no operator by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import Op
-from mcugen.quantize.widths import PLACES, WidthOptions, WidthRule, rules
+from mcugen.quantize.widths import PLACES, WidthOptions, WidthRule, activation_rules, rules
 
 
 def layer_bits(graph: Graph, options: WidthOptions) -> dict[str, int]:
@@ -28,6 +28,28 @@ def layer_bits(graph: Graph, options: WidthOptions) -> dict[str, int]:
             if _applies(rule, node, node.name in kept):
                 bits[node.name] = rule.bits
     problems += list(_lacking(layers, bits))
+    if problems:
+        raise OptionError("\n".join(problems))
+    return bits
+
+
+def activation_bits(graph: Graph, activations: Sequence[str]) -> dict[str, int]:
+    """Bits of every tensor, by name of its node; 8 where the entries say nothing.
+
+    Raises OptionError for patterns that match nothing, listing all of them and what there is.
+    """
+    chosen = activation_rules(activations)
+    bits = {node.name: 8 for node in graph.nodes}
+    for rule in chosen:
+        for node in graph.nodes:
+            if rule.pattern is None or _matches(node, rule.pattern):
+                bits[node.name] = rule.bits
+    titles = ", ".join(map(_title, graph.nodes))
+    problems = [
+        f"activations: no layer matches {rule.pattern!r}; inputs and layers: {titles}"
+        for rule in chosen
+        if rule.pattern is not None and not any(_matches(n, rule.pattern) for n in graph.nodes)
+    ]
     if problems:
         raise OptionError("\n".join(problems))
     return bits

@@ -93,10 +93,14 @@ class HistogramObserver(RangeObserver):
         return self.choose(self.histogram)
 
 
-def make_observer(rule: RangeRule) -> RangeObserver:
-    """The observer of a rule; `output` begins from the extremes."""
+def make_observer(rule: RangeRule, bits: int = 8) -> RangeObserver:
+    """The observer of a rule; `output` begins from the extremes.
+
+    `mse` and `entropy` are the extremes for int16, whose steps are finer than a histogram's bins:
+    what they weigh against clipping is nothing.
+    """
     figure = rule.figure or 0.0
-    if rule.name in ("minmax", "output"):
+    if rule.name in ("minmax", "output") or (bits == 16 and rule.name in ("mse", "entropy")):
         return MinMaxObserver()
     if rule.name == "moving_average":
         return MovingAverageObserver(figure)
@@ -106,13 +110,18 @@ def make_observer(rule: RangeRule) -> RangeObserver:
 
 
 def observe_ranges(
-    graph: Graph, inputs: Sequence[NDArray[np.float32]], rule: RangeRule
+    graph: Graph,
+    inputs: Sequence[NDArray[np.float32]],
+    rule: RangeRule | Mapping[str, tuple[RangeRule, int]],
 ) -> dict[str, Range]:
     """The range of every tensor over calibration data, float32 [N, *shape] in stored layout.
 
+    rule: one for all tensors, of int8, or rule and bits of each by name.
+
     Raises CalibrationError, naming the layer, where a tensor becomes NaN or infinite.
     """
-    observers = {node.name: make_observer(rule) for node in graph.nodes}
+    rules = rule if isinstance(rule, Mapping) else {n.name: (rule, 8) for n in graph.nodes}
+    observers = {node.name: make_observer(*rules[node.name]) for node in graph.nodes}
     # an input's range is what the data holds; clipping it would cost accuracy for no gain
     observers |= {name: MinMaxObserver() for name in graph.inputs}
     observe(graph, inputs, observers)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcugen.errors import OptionError
-from mcugen.quantize.widths import KEPT, WidthOptions
+from mcugen.quantize.widths import KEPT, WidthOptions, activation_rules
 
 # method -> how its activation ranges are set where `ranges` does not say
 METHODS = {
@@ -76,6 +76,7 @@ class QuantOptions:
     power_of_two: bool = False
     weights: tuple[str, ...] = ()  # see WidthOptions, and so is the next
     keep_int8: tuple[str, ...] = KEPT
+    activations: tuple[str, ...] = ()  # "int16", or PATTERN=int16 for some layers; later ones win
     seed: int = 0  # of what is drawn at random: adaround's batches
 
     def __post_init__(self) -> None:
@@ -86,6 +87,7 @@ class QuantOptions:
         if self.ranges is not None:
             parse_ranges(self.ranges)
         _ = self.widths
+        activation_rules(self.activations)
 
     @property
     def widths(self) -> WidthOptions:
@@ -96,6 +98,10 @@ class QuantOptions:
     def rule(self) -> RangeRule:
         """How activation ranges are set."""
         return parse_ranges(self.ranges or METHODS[self.method])
+
+    def rule_for(self, bits: int) -> RangeRule:
+        """How the range of a tensor of so many bits is set: int16 holds all unless told not to."""
+        return self.rule if bits == 8 or self.ranges is not None else RangeRule("minmax")
 
     @property
     def corrects_bias(self) -> bool:
@@ -113,4 +119,6 @@ class QuantOptions:
             words.append("bias_correction" if self.bias_correction else "no_bias_correction")
         if self.weights:
             words.append(self.widths.text())
+        if self.activations:
+            words.append(f"activations {','.join(self.activations)}")
         return " ".join(words)

@@ -34,21 +34,30 @@ def all_tensors(graph: Graph, samples: Sequence[NDArray[np.float32]]) -> dict[st
 
 
 def fit_ranges(
-    graph: Graph, ranges: Mapping[str, Range], values: Tensors, options: QuantOptions
+    graph: Graph,
+    ranges: Mapping[str, Range],
+    values: Tensors,
+    options: QuantOptions,
+    bits: Mapping[str, int] | None = None,
 ) -> dict[str, Range]:
     """Shrink each range to the share of it that disturbs the tensor's readers' outputs least.
 
     The error of a reader is relative to its output's power, with its other operands exact; that of
-    a tensor which the network gives out counts as well. Inputs of the network keep their range.
+    a tensor which the network gives out counts as well. Inputs of the network keep their range, and
+    so do int16 tensors unless the rule is given for them too.
     """
     chosen = dict(ranges)
-    for group in share(graph, ranges):
+    for group in share(graph, ranges, bits):
+        if options.rule_for(group.bits).name != "output":
+            continue
         if group.fixed is not None or any(name in graph.inputs for name in group.members):
             continue
 
         def cost(part: float, group: Group = group) -> float:
             low, high = group.range
-            made = qparams_for(low * part, high * part, options.symmetric, options.power_of_two)
+            made = qparams_for(
+                low * part, high * part, options.symmetric, options.power_of_two, group.bits
+            )
             return _disturbance(graph, group.members, values, made)
 
         best = min(RANGE_SHARES, key=cost)

@@ -21,42 +21,50 @@ class Group:
 
     members: tuple[str, ...]
     range: Range
+    bits: int
     fixed: QParams | None  # dictated by an operator
 
 
 def choose_qparams(
-    graph: Graph, ranges: Mapping[str, Range], options: QuantOptions
+    graph: Graph,
+    ranges: Mapping[str, Range],
+    options: QuantOptions,
+    bits: Mapping[str, int] | None = None,
 ) -> dict[str, QParams]:
-    """Quantization of every tensor."""
+    """Quantization of every tensor; `bits` of each by name, 8 where it says nothing."""
     chosen: dict[str, QParams] = {}
-    for group in share(graph, ranges):
+    for group in share(graph, ranges, bits):
         qparams = group.fixed or qparams_for(
-            *group.range, symmetric=options.symmetric, power_of_two=options.power_of_two
+            *group.range, options.symmetric, options.power_of_two, group.bits
         )
         chosen |= dict.fromkeys(group.members, qparams)
     return chosen
 
 
-def share(graph: Graph, ranges: Mapping[str, Range]) -> list[Group]:
-    """Every tensor in its group.
+def share(
+    graph: Graph, ranges: Mapping[str, Range], bits: Mapping[str, int] | None = None
+) -> list[Group]:
+    """Every tensor in its group, all of one width.
 
     Operators that only move values share one range with their operands; an operand whose own range
     is much narrower, or fixed, keeps its own and is rescaled on the way in.
     """
     groups = []
-    for members in _tied(graph, ranges):
+    widths = {node.name: (bits or {}).get(node.name, 8) for node in graph.nodes}
+    for members in _tied(graph, ranges, widths):
         nodes = [graph.by_name[name] for name in members]
-        dictated = [q for q in map(_fixed, nodes) if q is not None]
+        width = widths[members[0]]
+        dictated = [q for node in nodes if (q := _fixed(node, width)) is not None]
         held = [_range(node, ranges) for node in nodes]
         low, high = min(r[0] for r in held), max(r[1] for r in held)
         fixed = dictated[0] if dictated else None
-        groups.append(Group(members=tuple(members), range=(low, high), fixed=fixed))
+        groups.append(Group(members=tuple(members), range=(low, high), bits=width, fixed=fixed))
     return groups
 
 
-def _fixed(node: Node) -> QParams | None:
+def _fixed(node: Node, bits: int = 8) -> QParams | None:
     assert isinstance(node.op, Op)
-    return node.op.fixed_qparams()
+    return node.op.fixed_qparams(bits)
 
 
 def _range(node: Node, ranges: Mapping[str, Range]) -> Range:
@@ -66,7 +74,7 @@ def _range(node: Node, ranges: Mapping[str, Range]) -> Range:
     return (low, high) if limits is None else (max(low, limits[0]), min(high, limits[1]))
 
 
-def _tied(graph: Graph, ranges: Mapping[str, Range]) -> list[list[str]]:
+def _tied(graph: Graph, ranges: Mapping[str, Range], bits: Mapping[str, int]) -> list[list[str]]:
     """Groups of tensors that share their quantization, by name."""
     leader = {node.name: node.name for node in graph.nodes}
 
@@ -78,6 +86,8 @@ def _tied(graph: Graph, ranges: Mapping[str, Range]) -> list[list[str]]:
     for node in graph.nodes:
         if isinstance(node.op, Op) and node.op.keeps_scale:
             for name in node.inputs:
+                if bits[name] != bits[node.name]:
+                    continue
                 if len(node.inputs) == 1 or _may_join(graph, name, node, ranges):
                     leader[find(node.name)] = find(name)
     groups: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mcugen.ir.graph import Graph
 from mcugen.ir.quantization import Quantization
 from mcugen.quantize.adaround import AdaRoundOptions, Progress, learn_rounding
-from mcugen.quantize.bits import layer_bits
+from mcugen.quantize.bits import activation_bits, layer_bits
 from mcugen.quantize.correct import correct_biases
 from mcugen.quantize.headroom import observe_headroom, widened
 from mcugen.quantize.observers import observe_ranges
@@ -36,12 +36,14 @@ def quantize(
     progress: told of the steps of adaround, which takes its time.
     """
     bits = layer_bits(graph, options.widths) if bits is None else bits
-    ranges = observe_ranges(graph, samples, options.rule)
+    widths = activation_bits(graph, options.activations)
+    rules = {name: (options.rule_for(width), width) for name, width in widths.items()}
+    ranges = observe_ranges(graph, samples, rules)
     if options.rule.name == "output":
-        ranges = fit_ranges(graph, ranges, all_tensors(graph, samples), options)
+        ranges = fit_ranges(graph, ranges, all_tensors(graph, samples), options, widths)
     if options.rule.estimates:
         ranges = widened(ranges, observe_headroom(graph, samples))
-    tensors = choose_qparams(graph, ranges, options)
+    tensors = choose_qparams(graph, ranges, options, widths)
     weights = quantize_weights(graph, tensors, options, bits)
     made = Quantization(tensors=tensors, weights=weights)
     if options.method == "adaround":

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be said about the width of weights: int4, or int4 for some layers. Imports no torch."""
+"""What may be said about the width of weights and activations, layer by layer. Imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from mcugen.errors import OptionError
 
 WIDTHS = {"int8": 8, "int4": 4, "int2": 2}
+ACTIVATIONS = {"int8": 8, "int16": 16}
 KEPT = ("first", "last", "depthwise")
 PLACES = (*KEPT, "none")  # what `keep_int8` may name beside layers
 
 
 class WidthRule(NamedTuple):
-    """Weights of the layers that a pattern matches, of all layers where it is None."""
+    """What belongs to the layers that a pattern matches, to all layers where it is None."""
 
     pattern: str | None
     bits: int
@@ -52,15 +53,26 @@ def split_list(texts: str | Sequence[str]) -> tuple[str, ...]:
 
 def rules(weights: Sequence[str]) -> tuple[WidthRule, ...]:
     """The entries of `WidthOptions.weights`, taken apart. Raises OptionError listing all faults."""
+    return _rules("weights", weights, WIDTHS, "int4")
+
+
+def activation_rules(activations: Sequence[str]) -> tuple[WidthRule, ...]:
+    """The entries of `QuantOptions.activations`, likewise."""
+    return _rules("activations", activations, ACTIVATIONS, "int16")
+
+
+def _rules(
+    option: str, entries: Sequence[str], widths: Mapping[str, int], example: str
+) -> tuple[WidthRule, ...]:
     found, problems = [], []
-    for entry in weights:
+    for entry in entries:
         pattern, equals, width = entry.rpartition("=")
-        if width in WIDTHS and (pattern or not equals):
-            found.append(WidthRule(pattern if equals else None, WIDTHS[width]))
+        if width in widths and (pattern or not equals):
+            found.append(WidthRule(pattern if equals else None, widths[width]))
         else:
             problems.append(
-                f"weights {entry!r} is not known; use {', '.join(WIDTHS)}, "
-                "or PATTERN=int4 for the layers that a pattern matches"
+                f"{option} {entry!r} is not known; use {', '.join(widths)}, "
+                f"or PATTERN={example} for the layers that a pattern matches"
             )
     if problems:
         raise OptionError("\n".join(problems))

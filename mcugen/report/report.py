@@ -92,7 +92,7 @@ def _tensor(graph: Graph, name: str) -> dict[str, Any]:
 
 def _quantization(qparams: QParams | None) -> dict[str, Any]:
     assert qparams is not None
-    return {"scale": qparams.scale, "zero_point": qparams.zero_point}
+    return {"scale": qparams.scale, "zero_point": qparams.zero_point, "bits": qparams.bits}
 
 
 def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
@@ -149,6 +149,7 @@ def _layers(compiled: Compilation, sqnr: Mapping[str, float]) -> list[dict[str, 
             "kernel": " ".join(dict.fromkeys(call.function for call in layer.calls)),
             "variant": layer.kernel.variant,
             "model_cost": round(runs.get(layer.node.name, 1) * layer.kernel.cycles),
+            "inserted": layer.node.name not in compiled.float_graph.by_name,
             "together": together.get(layer.node.name, []),
             "sqnr_db": _db(sqnr.get(layer.node.name)),
         }

@@ -41,7 +41,7 @@ def choice_rows(choices: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def _measures(metric: str | None) -> tuple[str, ...]:
-    return () if metric is None else (f"float {metric}", f"int8 {metric}")
+    return () if metric is None else (f"float {metric}", f"quantized {metric}")
 
 
 def _measured(choice: Mapping[str, Any]) -> tuple[str, ...]:

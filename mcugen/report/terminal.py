@@ -21,8 +21,9 @@ def build_summary(report: Mapping[str, Any], folder: str) -> str:
         *(("weights", text) for text in _widths(report["layers"])),
         *(("zeros", text) for text in _zeros(report["layers"])),
         *(("RAM", text) for text in ram_lines(report)),
-        ("int8 error", _error(report)),
-        *_accuracy(report["accuracy"]),
+        *(("activations", text) for text in _activations(report)),
+        (f"{_integers(report)} error", _error(report)),
+        *_accuracy(report["accuracy"], _integers(report)),
         *(("pass", text) for text in _passes(report["passes"])),
         *(("verified", text) for text in verification_lines(report)),
     ]
@@ -84,6 +85,28 @@ def _widths(layers: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def _activations(report: Mapping[str, Any]) -> list[str]:
+    """Which tensors are int16, and where they become int8 or the other way round."""
+    tensors = [*report["inputs"], *report["layers"]]
+    if all(tensor["bits"] == 8 for tensor in tensors):
+        return []
+    found: dict[int, list[str]] = {}
+    for tensor in tensors:
+        if not tensor.get("inserted"):
+            found.setdefault(tensor["bits"], []).append(tensor["name"])
+    added = [layer["name"] for layer in report["layers"] if layer["inserted"]]
+    lines = [f"int{bits}: {', '.join(names)}" for bits, names in sorted(found.items())]
+    if added:
+        lines.append(f"added, from one to another: {', '.join(added)}")
+    return lines
+
+
+def _integers(report: Mapping[str, Any]) -> str:
+    """What is compared with float."""
+    bits = {tensor["bits"] for tensor in (*report["inputs"], *report["layers"])}
+    return {8: "int8", 16: "int16"}[bits.pop()] if len(bits) == 1 else "integer"
+
+
 def _zeros(layers: Iterable[Mapping[str, Any]]) -> list[str]:
     """Which layers are computed without their weights of zero, and which in spite of them."""
     found: dict[bool, list[str]] = {True: [], False: []}
@@ -103,7 +126,7 @@ def _error(report: Mapping[str, Any]) -> str:
     return f"output SQNR {shown}{tail}"
 
 
-def _accuracy(accuracy: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def _accuracy(accuracy: Mapping[str, Any] | None, integers: str) -> list[tuple[str, str]]:
     if accuracy is None:
         return []
     unit = " %" if accuracy["metric"] == "top-1" else ""
@@ -111,7 +134,7 @@ def _accuracy(accuracy: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     told = "" if pruned is None else f"pruned {pruned:.4g}{unit}, "
     text = (
         f"{accuracy['metric']} float {accuracy['float']:.4g}{unit}, {told}"
-        f"int8 {accuracy['int8']:.4g}{unit} on {accuracy['samples']:,} samples"
+        f"{integers} {accuracy['int8']:.4g}{unit} on {accuracy['samples']:,} samples"
     )
     return [("accuracy", text)]
 

@@ -20,10 +20,37 @@ from mcugen.ir.interp import run
 from mcugen.ops.base import PORTABLE, Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.quantize.options import QuantOptions
+from mcugen.resources import data_dir
 from mcugen.verify.inputs import Batch
 from tests.ops.harness import export, random_inputs, stored_inputs
 
-KERNEL = re.compile(r"^static inline void (mcugen_\w+_s8)\(", re.MULTILINE)
+PLAIN = re.compile(r"^static inline void (mcugen_\w+_s(?:8|16))\(const \1_params_t", re.MULTILINE)
+TYPED = re.compile(
+    r"^static inline void\s+MCUGEN_TYPED\((mcugen_\w+)\)\(\s*const MCUGEN_TYPED_PARAMS\(\1\)",
+    re.MULTILINE,
+)
+TYPES = re.compile(
+    r"^#define MCUGEN_TYPES MCUGEN_TYPES_(\w+)\n#include \"mcugen_types.h\"\n"
+    r"((?:#include \"mcugen_\w+_typed.h\"\n)+)",
+    re.MULTILINE,
+)
+
+
+def kernels() -> set[str]:
+    """Every portable kernel of runtime_c/, those that are written once for several types too."""
+    texts = {path.name: path.read_text("utf-8") for path in data_dir("runtime_c").glob("*.h")}
+    found = {name for text in texts.values() for name in PLAIN.findall(text)}
+    for text in texts.values():
+        for types, headers in TYPES.findall(text):
+            bodies = re.findall(r'"(\w+_typed.h)"', headers)
+            names = [name for body in bodies for name in TYPED.findall(texts[body])]
+            found |= {f"{name}_{types.lower()}" for name in names}
+    return found
+
+
+def reads_or_makes_int16(kernel: str) -> bool:
+    """Whether a kernel's name says so."""
+    return "_s16" in kernel
 
 
 class Picture(nn.Module):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mcugen.emit.render import render
+from mcugen.emit.write import write_files
 from mcugen.resources import data_dir
-from tests.c.networks import KERNEL, Folder, write_both
+from tests.c.networks import Folder, kernels, reads_or_makes_int16, write_both
 from tests.c.toolchains import (
     C99,
     COMPILERS,
@@ -21,16 +23,14 @@ from tests.c.toolchains import (
     check_run,
     target_of,
 )
+from tests.ops.int16_ops import networks
 
 HEADERS = sorted(path.name for path in data_dir("runtime_c").glob("*.h"))
 
 
 def test_the_networks_call_every_kernel(folder: Folder) -> None:
-    there = {
-        kernel
-        for name in HEADERS
-        for kernel in KERNEL.findall((data_dir("runtime_c") / name).read_text("utf-8"))
-    }
+    """Those of int8; tests/ops/test_int16.py sees to the others."""
+    there = {kernel for kernel in kernels() if not reads_or_makes_int16(kernel)}
     calls = [
         call for net in folder.networks.values() for layer in net.layers for call in layer.calls
     ]
@@ -57,6 +57,14 @@ def test_the_kernels_for_a_core_compile_as_c99(tool: Tool, compiler: str, tmp_pa
         for level in LEVELS:
             sources = [folder.path / name for name in folder.sources]
             check_run([tool(command), *flags, *C99, level, "-c", *sources], tmp_path)
+
+
+@by_compiler(COMPILERS)
+def test_int16_compiles_as_c99(tool: Tool, compiler: str, tmp_path: Path) -> None:
+    command, *flags = COMPILERS[compiler]
+    for _, view in networks():
+        write_files(tmp_path, render(view))
+        check_run([tool(command), *flags, *C99, "-O2", "-c", tmp_path / "net.c"], tmp_path)
 
 
 @by_compiler(COMPILERS)

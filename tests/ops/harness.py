@@ -23,6 +23,7 @@ from mcugen.ops.base import PORTABLE, InputS8, IntOp, Target
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph
 from mcugen.plan.arena import plan_arena
 from mcugen.plan.choose import choose_kernels
+from mcugen.quantize.options import QuantOptions
 from mcugen.simulate.program import program_of
 from mcugen.train.forward import forward, to_stored
 from mcugen.verify.compare import compare
@@ -55,17 +56,23 @@ def check_module(
     seed: int = 0,
     minimum: int = 60,
     target: Target = PORTABLE,
+    activations: tuple[str, ...] = (),
 ) -> Compilation:
-    """Compile a module; assert C == reference in every tensor, and int8 near to torch.
+    """Compile a module; assert C == reference in every tensor, and integers near to torch.
 
     `shapes` are the inputs' shapes, batch axis of 1 included. `tolerance` bounds the root mean
-    square error against torch, as a share of the output's range.
+    square error against torch, as a share of the output's range. `activations` as in QuantOptions.
     """
     torch.manual_seed(seed)
     graph = export(module, *shapes, layout=layout)
     samples = random_inputs(graph, seed)
     stored = stored_inputs(graph, samples)
-    options = CompileOptions(requant=requant, skip_passes=skip_passes, target=target)
+    options = CompileOptions(
+        requant=requant,
+        skip_passes=skip_passes,
+        target=target,
+        quant=QuantOptions(activations=activations),
+    )
     compiled = compile_graph(graph, stored, options)
     inputs = quantize_inputs(compiled.graph, stored)
     check_c(compiled, verification_inputs(compiled.graph, inputs, minimum))
@@ -187,7 +194,7 @@ def check_op(
     plan = plan_arena(graph, {layer.node.name: layer.kernel for layer in layers})
     view = network_view(graph, layers, plan, 0, "")
     inputs = verification_inputs(graph, minimum=minimum)
-    _check_bounds(op, shapes, output, inputs)
+    check_bounds(op, shapes, output, inputs)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_files(folder, render(view))
@@ -195,8 +202,10 @@ def check_op(
             compare(graph, network, inputs)
 
 
-def _check_bounds(op: IntOp, shapes: Sequence[Shape], output: Shape, inputs: Batch) -> None:
-    ends = [(np.full(s, -128, np.int64), np.full(s, 127, np.int64)) for s in shapes]
+def check_bounds(op: IntOp, shapes: Sequence[Shape], output: Shape, inputs: Batch) -> None:
+    """Assert that `bounds` over all that the operands can be holds what the reference gives."""
+    least, most = op.operand_limits
+    ends = [(np.full(s, least, np.int64), np.full(s, most, np.int64)) for s in shapes]
     low, high = op.bounds(ends, output)
     values = op.reference([x.astype(np.int64) for x in inputs])
     assert np.all((low <= values) & (values <= high)), "bounds are narrower than the reference"

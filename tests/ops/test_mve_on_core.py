@@ -16,7 +16,7 @@ from mcugen.ops.base import InputS8, IntOp
 from mcugen.ops.linear import LinearS8
 from mcugen.ops.max_pool import MaxPoolS8
 from mcugen.ops.mean import MeanS8
-from mcugen.ops.pointwise import TableS8
+from mcugen.ops.tabulate import TableS8
 from mcugen.ops.window import AxisWindows, Window
 from tests.ops.harness import DEFAULT_QPARAMS
 from tests.ops.mve_ops import dense, depthwise

@@ -69,7 +69,7 @@ def test_weights_that_need_more_bits_are_refused(bits: int, value: int, said: st
     op = narrow_linear(0, 4, 1, (5, 3), "random")[0]
     weight = np.full((3, 5), value, np.int8)
     with pytest.raises(ValueError, match=said):
-        replace(op, weight=weight, weight_bits=bits)  # type: ignore[type-var]
+        replace(op, weight=weight, weight_bits=bits)  # type: ignore[call-arg]
 
 
 def grouped(
@@ -172,7 +172,7 @@ def placed(bits: int) -> Case:
     """Biases that depend on the place, as removed channels leave them."""
     op, shapes, output = narrow_conv(3, bits, (5, 6), SAME, (4, 7))
     bias = np.random.default_rng(bits).integers(-3000, 3000, output)
-    return replace(op, bias=bias), shapes, output  # type: ignore[type-var]
+    return replace(op, bias=bias), shapes, output  # type: ignore[call-arg]
 
 
 def some_of_all(bits: int, kinds: tuple[str, ...]) -> list[Case]:
@@ -200,8 +200,9 @@ def test_biases_that_depend_on_the_place(bits: int, target: Target) -> None:
 @pytest.mark.parametrize("far", [2**23 - 1, 2**23])
 def test_biases_hold_their_shifts_where_there_is_room(far: int) -> None:
     op, shapes, output = narrow_conv(3, 4, (5, 6), POINT, (4, 7))
+    assert isinstance(op, ConvS8)
     bias = np.where(np.arange(6) == 2, -far, op.bias)
-    case = replace(op, bias=bias), shapes, output  # type: ignore[type-var]
+    case = replace(op, bias=bias), shapes, output
     (call,) = kernel_for(case, SCALAR).calls
     suffixes = {table.suffix for table in call.tables}
     assert ("shift" in suffixes) == (far == 2**23)
@@ -231,7 +232,7 @@ def test_on_the_core(core: str) -> None:
 )
 def test_what_the_dsp_kernels_cannot_do(change: dict[str, np.ndarray]) -> None:
     op, shapes, output = narrow_conv(0, 4, (16, 8), SAME, (4, 4))
-    changed = replace(op, **change)  # type: ignore[type-var]
+    changed = replace(op, **change)  # type: ignore[arg-type]
     assert [k.variant for k in changed.implementations(shapes, output, DSP)] == ["portable"]
 
 

@@ -50,7 +50,9 @@ def log_softmax(n: int, scale: float, target: QParams) -> LogSoftmaxS8:
     operand = Operand(shape=(n,), qparams=QParams(scale=scale, zero_point=0))
     output = Operand(shape=(n,), qparams=target)
     ctx = Lowering(inputs=(operand,), output=output, requant="single", where="here")
-    return LogSoftmax().lower(ctx)
+    made = LogSoftmax().lower(ctx)
+    assert isinstance(made, LogSoftmaxS8)
+    return made
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -18,7 +18,7 @@ from mcugen.ops.base import IntOp
 from mcugen.ops.linear import LinearS8
 from mcugen.ops.max_pool import MaxPoolS8
 from mcugen.ops.mean import MeanS8
-from mcugen.ops.pointwise import TableS8
+from mcugen.ops.tabulate import TableS8
 from mcugen.ops.window import AxisWindows
 from tests.ops.harness import check_op
 from tests.ops.mve_ops import MVE

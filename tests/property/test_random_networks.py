@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 from mcugen.fixed_point import RequantMode
 from mcugen.frontend.export import InputLayout
 from mcugen.ir.interp import run
-from mcugen.pipeline import FLOAT_PASSES, CompileOptions, compile_graph
+from mcugen.ops.base import Optimize, Target
+from mcugen.pipeline import FLOAT_PASSES, CompileOptions, compile_graph, simplified
+from mcugen.quantize.options import QuantOptions
 from mcugen.train.forward import forward
 from mcugen.verify.inputs import verification_inputs
 from tests.ops.harness import check_c, check_module, export, random_inputs, stored_inputs
@@ -36,13 +40,35 @@ def test_c_equals_the_reference_and_is_near_to_torch(
 
 @pytest.mark.slow
 @settings(max_examples=25, **SETTINGS)  # type: ignore[arg-type]
-@given(recipes(10))
-def test_removing_channels_changes_no_bit(recipe: Recipe) -> None:
+@given(recipes(8), st.randoms(use_true_random=False), st.sampled_from(["balanced", "ram"]))
+def test_widths_of_tensors_mix_in_every_way(
+    recipe: Recipe, random: Random, optimize: Optimize
+) -> None:
+    """With the kernels of a core, and with chains where these save RAM."""
+    network = Network(recipe)
+    nodes = simplified(export(network, network.input_shape)).nodes
+    narrow = [node.name for node in nodes if random.random() < 0.4]
+    check_module(
+        network,
+        network.input_shape,
+        tolerance=0.1,
+        minimum=16,
+        target=Target(core="cortex-m4", features=frozenset({"dsp"}), optimize=optimize),
+        activations=("int16", *(f"{name}=int8" for name in narrow)),
+    )
+
+
+@pytest.mark.slow
+@settings(max_examples=25, **SETTINGS)  # type: ignore[arg-type]
+@given(recipes(10), st.sampled_from([(), ("int16",)]))
+def test_removing_channels_changes_no_bit(recipe: Recipe, activations: tuple[str, ...]) -> None:
     network = Network(recipe)
     graph = export(network, network.input_shape)
     stored = stored_inputs(graph, random_inputs(graph))
-    skip = CompileOptions(skip_passes=frozenset({"remove_channels"}))
-    cut, whole = compile_graph(graph, stored, CompileOptions()), compile_graph(graph, stored, skip)
+    quant = QuantOptions(activations=activations)
+    skip = CompileOptions(quant=quant, skip_passes=frozenset({"remove_channels"}))
+    cut = compile_graph(graph, stored, CompileOptions(quant=quant))
+    whole = compile_graph(graph, stored, skip)
     inputs = verification_inputs(cut.graph, minimum=24)
     for got, want in zip(run(cut.graph, inputs), run(whole.graph, inputs), strict=True):
         np.testing.assert_array_equal(got, want)

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,13 +24,12 @@ Q = QParams(scale=0.5, zero_point=-3)
 SHAPE = (2, 3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tabled(IntOp):
     """An operator with tables of given names and values."""
 
-    kind = "tabled"
-
-    def __init__(self, **tables: int) -> None:
-        self.tables = tables
+    kind: ClassVar[str] = "tabled"
+    tables: dict[str, int]
 
     def reference(self, inputs: Sequence[IntArray]) -> IntArray:
         raise NotImplementedError
@@ -46,6 +46,10 @@ class Tabled(IntOp):
             operands=tuple(range(len(inputs))),
         )
         return (call,)
+
+
+def tabled(**tables: int) -> Tabled:
+    return Tabled(tables=tables)
 
 
 def node(name: str, op: IntOp, *inputs: str) -> Node:
@@ -82,8 +86,8 @@ def test_a_layer_called_like_another_ones_table_gets_names_of_its_own() -> None:
     """`up` has a table row_weight, and `up_row` a table weight."""
     graph = graph_of(
         node("x", InputS8()),
-        node("up", Tabled(row_weight=1), "x"),
-        node("up_row", Tabled(weight=2), "up"),
+        node("up", tabled(row_weight=1), "x"),
+        node("up_row", tabled(weight=2), "up"),
     )
     view = view_of(graph)
     heads = [table.head for table in view.tables]
@@ -96,7 +100,7 @@ def test_a_layer_called_like_another_ones_table_gets_names_of_its_own() -> None:
 
 def test_tables_of_equal_content_are_one() -> None:
     graph = graph_of(
-        node("x", InputS8()), node("a", Tabled(weight=7), "x"), node("b", Tabled(weight=7), "a")
+        node("x", InputS8()), node("a", tabled(weight=7), "x"), node("b", tabled(weight=7), "a")
     )
     view = view_of(graph)
     assert [table.comment for table in view.tables] == ["/* a: weight [ch] = 1 */"]
@@ -108,8 +112,8 @@ def test_the_run_function_checks_and_copies_every_tensor() -> None:
     ins = [node(f"x{k}", InputS8()) for k in range(3)]
     graph = graph_of(
         *ins,
-        node("a", Tabled(t=1), "x0", "x1"),
-        node("b", Tabled(t=2), "a", "x2"),
+        node("a", tabled(t=1), "x0", "x1"),
+        node("b", tabled(t=2), "a", "x2"),
         outputs=("b", "a"),
     )
     text = render(view_of(graph))["net.c"]
@@ -133,9 +137,9 @@ def longest_names() -> Graph:
     """As long as names can get: the network's, those of layers, operands without number."""
     layers = [f"{'layer_' * 7}"[:40] + f"_{k}" for k in range(100, 104)]
     ins = [node(f"{'input_' * 7}"[:40] + f"_{k}", InputS8()) for k in range(100, 112)]
-    nodes = [*ins, node(layers[0], Tabled(multiplier=1, col_class=2), *(n.name for n in ins))]
+    nodes = [*ins, node(layers[0], tabled(multiplier=1, col_class=2), *(n.name for n in ins))]
     for previous, name in pairwise(layers):
-        nodes.append(node(name, Tabled(row_weight=len(nodes)), previous))
+        nodes.append(node(name, tabled(row_weight=len(nodes)), previous))
     return graph_of(*nodes, outputs=layers, name="n" * MAX_NAME)
 
 
@@ -150,7 +154,7 @@ def test_no_line_ends_in_white_space(end: str) -> None:
 
 
 def test_the_header_tells_the_range_and_the_layout_of_each_tensor() -> None:
-    header = render(view_of(graph_of(node("x", InputS8()), node("a", Tabled(t=1), "x"))))["net.h"]
+    header = render(view_of(graph_of(node("x", InputS8()), node("a", tabled(t=1), "x"))))["net.h"]
     assert "/** Input: int8 [2, 3], axes as in the model; real -62.5 to 65. */" in header
     assert "/** Output: int8 [2, 3], position, channel (NLC); real -62.5 to 65. */" in header
 
@@ -163,10 +167,10 @@ def test_the_digest_changes_with_everything_that_changes_the_code() -> None:
     x, z = node("x", InputS8()), node("z", InputS8())
     constant = ConstantS8(values=np.ones(SHAPE, np.int64))
     c = node("c", constant)
-    base = graph_of(x, z, c, node("a", Tabled(t=1), "x", "z", "c"))
+    base = graph_of(x, z, c, node("a", tabled(t=1), "x", "z", "c"))
 
     def with_last(*inputs: str, **tables: int) -> Graph:
-        return base.with_nodes([*base.nodes[:-1], node("a", Tabled(**tables), *inputs)])
+        return base.with_nodes([*base.nodes[:-1], node("a", tabled(**tables), *inputs)])
 
     other = replace(c, op=ConstantS8(values=np.full(SHAPE, 2, np.int64)))
     rescaled = replace(x, qparams=QParams(scale=0.25, zero_point=-3))

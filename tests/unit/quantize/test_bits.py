@@ -13,7 +13,7 @@ from mcugen.errors import OptionError
 from mcugen.ir.graph import Graph
 from mcugen.ops.conv import Conv
 from mcugen.passes import fold_batchnorm
-from mcugen.quantize.bits import layer_bits
+from mcugen.quantize.bits import activation_bits, layer_bits
 from mcugen.quantize.widths import WidthOptions, split_list
 from tests.ops.harness import export
 
@@ -109,3 +109,26 @@ def test_widths_that_an_operator_lacks(graph: Graph, monkeypatch: pytest.MonkeyP
 
 def test_lists_come_with_commas_or_one_by_one() -> None:
     assert split_list(["int4, neck=int8", "head=int2"]) == ("int4", "neck=int8", "head=int2")
+
+
+def tensor_bits(graph: Graph, *activations: str) -> dict[str, int]:
+    """Of each tensor, by module, or by name where there is none."""
+    found = activation_bits(graph, activations)
+    return {graph.by_name[name].origin.module or name: width for name, width in found.items()}
+
+
+def test_tensors_are_int8_unless_asked_for(graph: Graph) -> None:
+    assert set(tensor_bits(graph).values()) == {8}
+    assert set(tensor_bits(graph, "int16").values()) == {16}
+
+
+def test_the_last_entry_that_matches_a_tensor_holds(graph: Graph) -> None:
+    found = tensor_bits(graph, "int16", "features.*=int8", "features.2=int16")
+    assert found["features.0"] == 8
+    assert found["features.2"] == found["stem"] == found["x"] == 16
+    assert tensor_bits(graph, "x=int16")["x"] == 16
+
+
+def test_a_pattern_without_tensors_lists_what_there_is(graph: Graph) -> None:
+    with pytest.raises(OptionError, match=r"no layer matches 'y'; inputs and layers: x, .*stem"):
+        activation_bits(graph, ("y=int16",))

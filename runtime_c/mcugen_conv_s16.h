@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_conv_s16.h
+ * @brief The kernels of mcugen_conv.h where operands or results are int16.
+ */
+#ifndef MCUGEN_CONV_S16_H_INCLUDED
+#define MCUGEN_CONV_S16_H_INCLUDED
+
+#include "mcugen_conv.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MCUGEN_TYPES MCUGEN_TYPES_S16
+#include "mcugen_types.h"
+#include "mcugen_conv_typed.h"
+#define MCUGEN_TYPES MCUGEN_TYPES_S16_S8
+#include "mcugen_types.h"
+#include "mcugen_conv_typed.h"
+#define MCUGEN_TYPES MCUGEN_TYPES_S8_S16
+#include "mcugen_types.h"
+#include "mcugen_conv_typed.h"
+#define MCUGEN_TYPES MCUGEN_TYPES_S16_WIDE
+#include "mcugen_types.h"
+#include "mcugen_conv_typed.h"
+#define MCUGEN_TYPES MCUGEN_TYPES_S16_S8_WIDE
+#include "mcugen_types.h"
+#include "mcugen_conv_typed.h"
+#include "mcugen_types.h"
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_CONV_S16_H_INCLUDED */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mcugen_transpose_s16.h
+ * @brief The kernels of mcugen_transpose.h where operands or results are int16.
+ */
+#ifndef MCUGEN_TRANSPOSE_S16_H_INCLUDED
+#define MCUGEN_TRANSPOSE_S16_H_INCLUDED
+
+#include "mcugen_transpose.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MCUGEN_TYPES MCUGEN_TYPES_S16
+#include "mcugen_types.h"
+#include "mcugen_transpose_typed.h"
+#include "mcugen_types.h"
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MCUGEN_TRANSPOSE_S16_H_INCLUDED */
