@@ -17,6 +17,7 @@ from mcugen.ir.quantization import WeightGrid
 from mcugen.ops import (
     conv_dsp,
     conv_mve,
+    conv_s16_dsp,
     depthwise_dsp,
     dsp,
     mve,
@@ -318,6 +319,7 @@ class ConvS8(IntOp):
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
         if self.has_int16:
+            found += conv_s16_dsp.conv_kernels(self, inputs, output, target)
             return tuple(found)
         if self.weight_bits < 8:
             return (*found, *self._narrow_implementations(inputs, output, target))

@@ -15,6 +15,7 @@ from mcugen.fixed_point import INT32_MAX, IntArray, Requantize
 from mcugen.ir.graph import Shape
 from mcugen.ir.quantization import WeightGrid
 from mcugen.ops import (
+    conv_s16_dsp,
     dsp,
     linear_dsp,
     linear_mve,
@@ -260,6 +261,9 @@ class LinearS8(IntOp):
         """The portable kernel and those of the core's extensions."""
         found = [self.portable(inputs, output)]
         if self.has_int16:
+            rows, (out_ch, in_ch) = math.prod(output[:-1]), self.weight.shape
+            shapes = (rows, in_ch), (rows, out_ch)
+            found += conv_s16_dsp.conv_kernels(self.as_conv, shapes[:1], shapes[1], target)
             return tuple(found)
         if self.weight_bits < 8:
             if mve.FEATURE in target.features:

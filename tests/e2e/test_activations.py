@@ -35,9 +35,11 @@ def test_a_folder_of_int16_is_what_one_of_int8_is(
         steps = network.quantized([x])[0]
         assert steps.dtype == np.int16
         integers, reals = network(steps), network(x)
-    assert isinstance(integers, np.ndarray) and integers.dtype == np.int16
+    assert isinstance(integers, np.ndarray) and isinstance(reals, np.ndarray)
+    assert integers.dtype == np.int16
     report = json.loads((folder / "report.json").read_text("utf-8"))
-    np.testing.assert_allclose(reals, integers * report["outputs"][0]["scale"], rtol=1e-6)
+    wanted = integers.astype(np.float64) * report["outputs"][0]["scale"]
+    np.testing.assert_allclose(reals.astype(np.float64), wanted, rtol=1e-6)
 
 
 def test_widths_mix_with_rows_and_chains(net_file: Path, data_file: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,11 @@ from tests.ops.int16_ops import (
     PARTS,
     WIDENING,
     all_cases,
+    conv,
     lowered,
     networks,
 )
-from tests.ops.on_core import check_on_core, network_of
+from tests.ops.on_core import Case, check_on_core, network_of, view_of
 
 CASES = all_cases()
 
@@ -91,6 +93,58 @@ def test_no_kernel_for_int8_alone_is_offered(core: str) -> None:
         for call in kernel.calls
     ]
     assert [name for name in offered if not reads_or_makes_int16(name)] == []
+
+
+DSP = Target(core="cortex-m4", features=frozenset({"dsp"}), optimize="speed")
+
+
+def dsp_cases() -> Iterator[Case]:
+    """Layers that the kernel for the DSP extension computes: borders, strides, tails, dilation."""
+    rng = np.random.default_rng(4)
+    same = ops.Window(kernel=(3, 3), pads=(1, 1, 1, 1))
+    far = ops.Window(kernel=(2, 3), stride=(2, 2), dilation=(2, 1), pads=(3, 1, 0, 4))
+    along = ops.Window(kernel=(1, 3), pads=(0, 1, 0, 1))
+    for widths in (BOTH, NARROWING):
+        yield lowered(conv(rng, (6, 3, 3, 8), same), (5, 4, 8), widths=widths, reach=200.0)
+        yield lowered(conv(rng, (5, 2, 3, 4), far), (5, 6, 4), widths=widths, reach=90.0)
+        yield lowered(conv(rng, (8, 1, 3, 12), along), (9, 12), widths=widths, reach=90.0)
+        for rows in (1, 3):
+            weight = rng.integers(-127, 128, (9, 36)).astype(np.float32)
+            linear = ops.Linear(weight=weight, bias=np.ones(9, np.float32))
+            yield lowered(linear, (rows, 36), widths=widths, reach=120.0)
+
+
+def test_the_dsp_kernel_is_chosen_and_equals_the_reference() -> None:
+    cases = tuple(dsp_cases())
+    for op, shapes, output in cases:
+        variants = [kernel.variant for kernel in op.implementations(shapes, output, DSP)]
+        assert variants == ["portable", "dsp_4x1"]
+    graph = network_of(cases)
+    view = view_of(graph, DSP)
+    with tempfile.TemporaryDirectory() as temporary:
+        program = program_of(write(view, temporary), graph)
+        assert "mcugen_conv_s16(" not in (Path(temporary) / "net.c").read_text()
+        with HostNetwork(program, view.ram_bytes) as network:
+            compare(graph, network, verification_inputs(graph, minimum=60))
+
+
+@pytest.mark.slow
+def test_the_dsp_kernel_computes_the_same_on_a_core() -> None:
+    check_on_core(network_of(tuple(dsp_cases())), "cortex-m4", minimum=16)
+
+
+def test_what_the_dsp_kernel_cannot_do() -> None:
+    rng = np.random.default_rng(5)
+    one, depth = ops.Window(kernel=(1, 1)), ops.Window(kernel=(1, 2), dilation=(1, 2))
+    others = [
+        lowered(conv(rng, (4, 1, 1, 6), one), (2, 2, 6)),  # channels are no whole words
+        lowered(conv(rng, (4, 1, 1, 4), one, 2), (2, 2, 8)),
+        lowered(conv(rng, (4, 1, 2, 4), depth), (2, 4, 4)),
+        lowered(conv(rng, (4, 1, 1, 8), one), (2, 2, 8), widths=WIDENING),
+        lowered(conv(rng, (4, 1, 1, 8), one, 1, 7), (2, 2, 8)),
+    ]
+    for op, shapes, output in others:
+        assert len(op.implementations(shapes, output, DSP)) == 1
 
 
 def test_bounds_hold_the_results() -> None:
