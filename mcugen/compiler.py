@@ -23,11 +23,11 @@ from mcugen.frontend.load import LoadOptions
 from mcugen.ir import serialize
 from mcugen.network import REFERENCE
 from mcugen.ops.base import Target
-from mcugen.pipeline import Compilation, CompileOptions, compile_graph, prepared
+from mcugen.pipeline import Compilation, CompileOptions, compile_graph, prepared, simplified
 from mcugen.plan.budget import check_budget
-from mcugen.quantize.stated import Settled
+from mcugen.quantize.stated import Settled, stated_tensors
 from mcugen.quantize.stated_weights import sentence
-from mcugen.quantize.synthetic import match_moments
+from mcugen.quantize.synthetic import match_moments, spread
 from mcugen.quantize.widths import KEPT
 from mcugen.report.report import make_report
 from mcugen.report.search import search_values
@@ -197,13 +197,26 @@ def _read_data(source: Source, options: BuildOptions) -> _Data:
     )
     source.check(samples)
     calibration = stored_inputs(graph, samples)
-    if synthetic and not source.is_quantized:
-        calibration = match_moments(graph, calibration) or calibration
+    if synthetic:
+        calibration = _fitted(source, calibration)
     evaluation = None
     if options.evaluation is not None:
         x, y = load_eval(options.evaluation, shapes)
         evaluation = (stored_inputs(graph, x), y)
     return _Data(calibration=calibration, synthetic=synthetic, evaluation=evaluation)
+
+
+def _fitted(source: Source, start: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Synthetic inputs as the network's batch norms, or its own input scales, say they are."""
+    if not source.is_quantized:
+        return match_moments(source.graph, start) or start
+    tensors = (
+        stated_tensors(simplified(source.graph))
+        if source.quantization is None
+        else source.quantization.tensors
+    )
+    held = [tensors.get(name) for name in source.graph.inputs]
+    return [x if q is None else spread(x, q) for x, q in zip(start, held, strict=True)]
 
 
 def _write_and_verify(
@@ -287,7 +300,7 @@ def _hints(compiled: Compilation, options: BuildOptions) -> Iterator[str]:
 def _unsaid(settled: Settled, data: _Data) -> Iterator[str]:
     """What a model that brings its own quantization left to us."""
     if data.synthetic:
-        whence = "synthetic inputs; accuracy is not vouched for: pass real samples with --calib"
+        whence = "synthetic inputs, and accuracy is not vouched for"
     else:
         whence = "the calibration data"
     yield from sentence(
@@ -300,7 +313,12 @@ def _unsaid(settled: Settled, data: _Data) -> Iterator[str]:
 def _warnings(source: Source, compiled: Compilation, data: _Data, proof: Proof) -> Iterator[str]:
     if compiled.settled is not None:
         yield from _unsaid(compiled.settled, data)
-    elif data.synthetic and source.quantization is None:
+    if data.synthetic and source.is_quantized:
+        yield (
+            "no calibration data: the errors of layers are those on synthetic inputs; pass real "
+            "samples with --calib to see what they are on yours"
+        )
+    elif data.synthetic:
         yield (
             "no calibration data: ranges come from synthetic inputs, accuracy is not vouched for; "
             "pass real samples with --calib"

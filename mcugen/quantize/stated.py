@@ -55,7 +55,7 @@ def settle(graph: Graph, samples: Sequence[NDArray[np.float32]]) -> Settled:
     layer whose weights cannot be used as they stand.
     """
     notes = list(_tensor_notes(graph))
-    stated = _stated(graph)
+    stated = stated_tensors(graph)
     tensors, observed = _filled_in(graph, samples, stated)
     merged = _without_roundings(graph, tensors)
     weights, weight_notes = stated_weights(merged, tensors)
@@ -89,8 +89,11 @@ def _roundings(graph: Graph, node: Node) -> list[QParams]:
     return list(dict.fromkeys(q for q in found if q is not None))
 
 
-def _stated(graph: Graph) -> Tensors:
-    """What the model says of its tensors, and what operators dictate: the widest for each."""
+def stated_tensors(graph: Graph) -> Tensors:
+    """What the model says of its tensors, and what operators dictate: the widest for each.
+
+    graph: float, after the exact passes.
+    """
 
     def width(q: QParams) -> float:
         return q.scale * (q.high - q.low)

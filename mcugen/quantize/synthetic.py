@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mcugen.ir.graph import Graph
+from mcugen.ir.graph import Graph, QParams
 from mcugen.ops.base import Moments, Op
 from mcugen.train.forward import forward
 
@@ -33,6 +33,14 @@ def training_moments(graph: Graph) -> dict[str, Moments]:
         if node.op.input_moments is not None:
             found[node.inputs[0]] = node.op.input_moments
     return found
+
+
+def spread(x: NDArray[np.float32], qparams: QParams) -> NDArray[np.float32]:
+    """Samples moved and scaled to span all that a quantization holds."""
+    low, high = ((end - qparams.zero_point) * qparams.scale for end in (qparams.low, qparams.high))
+    share = (x - x.min()) / max(float(x.max() - x.min()), 1e-12)
+    spanned: NDArray[np.float32] = (low + share * (high - low)).astype(np.float32)
+    return spanned
 
 
 def match_moments(
