@@ -341,6 +341,8 @@ def search(
     train: Samples | tuple[Any, Any] | None = None,
     epochs: int = 5,
     report: bool = False,
+    trials: int = 0,
+    storage: str | None = None,
     quant: QuantOptions | str = DEFAULT_METHOD,
     optimize: Optimize = "balanced",
     requant: Requant = "single",
@@ -362,6 +364,7 @@ def search(
     points: of the front; runners: next best choices that are measured as well.
     train: what the chosen network is trained on for `epochs`, its zeros held.
     report: an HTML page and pictures as well.
+    trials: settings for the whole network that are tried first; storage: where they are kept.
 
     All else is as for `build`, and so are the errors.
     """
@@ -390,6 +393,8 @@ def search(
             train=train,
             epochs=epochs,
             report=report,
+            trials=trials,
+            storage=storage,
             quant=QuantOptions(method=quant) if isinstance(quant, str) else quant,
             optimize=optimize,
             requant=requant,

@@ -67,6 +67,16 @@ from mcugen.quantize.widths import WIDTHS, split_list
 @click.option("--runners", default=3, show_default=True, help="Next best choices measured as well.")
 @click.option("--train", type=click.Path(), help="Train what was chosen on these samples, .npz.")
 @click.option("--epochs", default=5, show_default=True, help="How often training sees them.")
+@click.option(
+    "--trials",
+    default=0,
+    help="First try so many settings of method, ranges, criterion and pattern.  [default: none]",
+)
+@click.option(
+    "--storage",
+    metavar="PLACE",
+    help="Of trials, for several processes: sqlite:///FILE or a file.  [default: in the folder]",
+)
 @model_options
 @quant_options
 @click.option("--name", help="Name of the network in C.  [default: from the file name]")

@@ -35,6 +35,7 @@ from mcugen.report.search_html import check_pictures, write_search
 from mcugen.search.found import Found
 from mcugen.search.problem import Problem, SearchOptions
 from mcugen.search.search import Search
+from mcugen.search.sweep import SweepOptions, check_engine, sweep
 from mcugen.source import Model, Source, open_model
 from mcugen.train.loop import TrainOptions
 from mcugen.train.objective import Distill
@@ -43,7 +44,7 @@ from mcugen.tuned import TunedNetwork
 Status = Callable[[str], None]
 Progress = Callable[[int, int, str], None]
 
-FOUND, LOSSES = "search.json", "losses.json"
+FOUND, LOSSES, TRIALS = "search.json", "losses.json", "trials.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +54,8 @@ class SearchRun:
     train: samples that the chosen network is trained on, its zeros held and its float parent as
         teacher; None for no training.
     report: an HTML page and pictures as well.
+    trials: searches with other settings before the last one, 0 for none; `storage` keeps them, a
+        database or a journal file, one in the folder by default.
     """
 
     board: str
@@ -63,6 +66,8 @@ class SearchRun:
     train: Samples | tuple[Any, Any] | None = None
     epochs: int = 5
     report: bool = False
+    trials: int = 0
+    storage: str | None = None
     name: str | None = None
     input_shapes: tuple[tuple[int, ...], ...] | None = None
     arch: str | None = None
@@ -83,6 +88,10 @@ class SearchRun:
                 f"--weights {','.join(self.quant.weights)}: the search chooses the bits; "
                 "--bits says among which"
             )
+        if self.trials < 0:
+            problems.append(f"trials is {self.trials}; expected 0 or more")
+        if self.storage is not None and not self.trials:
+            problems.append("--storage keeps trials: say how many with --trials")
         if self.epochs < 1:
             problems.append(f"epochs is {self.epochs}; expected 1 or more")
         if problems:
@@ -111,6 +120,8 @@ def search(
     """
     if run.report:
         check_pictures()
+    if run.trials:
+        check_engine()
     check_folder(run.out)
     board = load_board(run.board)
     status("reading the model")
@@ -121,6 +132,10 @@ def search(
     source.check_choice(run.quant)
     problem = problem_of(source, run, board, progress)
     options = replace(run.search, cache=run.search.cache or run.out / LOSSES)
+    trials: list[dict[str, Any]] = []
+    if run.trials:
+        sweeping = SweepOptions(trials=run.trials, storage=run.storage or str(run.out / TRIALS))
+        problem, options, trials = sweep(problem, options, sweeping, status, progress)
     found = Search(problem, options, status, progress).run()
     network = found.chosen.network
     tuned = TunedNetwork(graph=network.graph, quantization=network.quantization)
@@ -128,6 +143,7 @@ def search(
         status("training the chosen network")
         tuned = trained(tuned, found, run, progress)
     values = {"name": source.graph.name, "board": board.name} | search_values(found)
+    values["trials"] = trials
     file = run.out / f"{source.graph.name}.mcugen"
     tuned.save(file)
     folder = run.out / source.graph.name
@@ -230,7 +246,7 @@ def check_folder(out: Path) -> None:
         msg = f"output {out} exists and is no folder; choose another one with --out"
         raise OutputError(msg)
     present = {path.name for path in out.iterdir()} if out.exists() else set()
-    if present and not present & {FOUND, LOSSES}:
+    if present and not present & {FOUND, LOSSES, TRIALS}:
         shown = ", ".join(sorted(present)[:5])
         msg = (
             f"output folder {out} holds files that no search wrote ({shown}); nothing was changed: "

@@ -159,6 +159,27 @@ def test_what_was_chosen_can_be_trained_with_its_zeros(data: Path, tmp_path: Pat
     assert found.values["built"]["trained"]
 
 
+@pytest.mark.slow
+def test_trials_go_on_from_their_storage(model: Path, data: Path, tmp_path: Path) -> None:
+    fixed = ("--board", "cortex-m4", "--calib", data, "--simulate", 0, "--points", 0, "--json")
+    asked = ("--budget", "flash=1M", "--bits", "int8,int4", "--patterns", "none", "--runners", 0)
+    storage = f"sqlite:///{tmp_path / 'trials.db'}"
+
+    def found(out: str, trials: int) -> dict[str, Any]:
+        more = ("--trials", trials, "--storage", storage, "--out", tmp_path / out)
+        done = mcugen("search", model, *fixed, *asked, *more)
+        assert done.exit_code == 0, done.output
+        return dict(json.loads(done.stdout))
+
+    one = found("one", 1)
+    assert [trial["settings"] for trial in one["trials"]] == [
+        {"method": "mean_rounding", "ranges": "mse"}
+    ]
+    two = found("two", 3)
+    assert two["trials"][:1] == one["trials"] and len(two["trials"]) == 3
+    assert two["chosen"]["measured"]["loss"] == min(trial["worth"] for trial in two["trials"])
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -170,6 +191,11 @@ def test_what_was_chosen_can_be_trained_with_its_zeros(data: Path, tmp_path: Pat
         (("--budget", "flash=1M", "--criterion", "size"), "criterion 'size' is not known"),
         (("--budget", "flash=1M", "--keep", "heads"), "no layer matches 'heads'"),
         (("--budget", "flash=1M", "--weights", "int4"), "--bits says among which"),
+        (("--budget", "flash=1M", "--storage", "x.log"), "say how many with --trials"),
+        (
+            ("--budget", "flash=1M", "--trials", 1, "--storage", "nosuch://x"),
+            "storage 'nosuch://x' cannot be used",
+        ),
         (("--budget", "flash=1M", "--samples", 0), "samples is 0; expected 1 or more"),
     ],
 )
