@@ -72,6 +72,12 @@ class BuildOptions:
             given = ",".join(self.quant.weights)
             msg = f"--weights {given}: with --budget or --max-drop the search chooses the bits"
             raise OptionError(msg)
+        if self.max_drop is not None and self.prune is not None:
+            msg = (
+                "--max-drop is told against the float network, which --prune changes: leave one of "
+                "them out, or let `mcugen search --max-drop` choose the zeros as well"
+            )
+            raise OptionError(msg)
         if self.simulate < 0:
             msg = f"simulate is {self.simulate}; expected a number of inputs, or 0 for none"
             raise OptionError(msg)

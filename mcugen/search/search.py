@@ -331,12 +331,12 @@ class Search:
         if ends[0] is None or ends[1] is None:
             return []
         low, high = (max(end.loss, 1e-12) for end in ends if end is not None)
-        found = [ends[0]]
-        for bound in np.geomspace(low, high, steps) if high > low else ():
+        found: list[Choice] = []
+        for bound in np.geomspace(low, max(low, high), steps):
             choice = self._solve(wanted, replace(bounds, loss=float(bound) * (1 + 1e-9)))
-            if choice is not None and choice.forms != found[-1].forms:
+            if choice is not None and (not found or choice.forms != found[-1].forms):
                 found.append(choice)
-        return found
+        return found or [ends[0]]
 
     def _furthest(self, steps: list[Choice], allowed: float) -> Point:
         """The last choice of the ladder whose measured drop is allowed, by halving."""

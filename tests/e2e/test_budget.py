@@ -197,6 +197,10 @@ def test_a_tuned_network_keeps_its_bits_and_has_its_kernels_chosen(
         (("--budget", "cycles=1K,flash=1M"), "cycles: at least "),
         (("--budget", "flash=1M", "--weights", "int4"), "the search chooses the bits"),
         (("--max-drop", 120), "max drop is 120.0; expected points of accuracy"),
+        (
+            ("--max-drop", 1, "--prune", "l1", "--sparsity", 0.5),
+            "let `mcugen search --max-drop` choose the zeros",
+        ),
         (("--max-drop", 1, "--keep-int8", "heads"), "no layer matches 'heads'"),
     ],
 )

@@ -85,7 +85,7 @@ def test_bits_and_zeros_are_chosen_together_and_built(
     profile = json.loads(mcugen("profile", plain, "--json").stdout)
     bounds = {"flash": dense["weight_bytes"], "cycles": int(0.7 * profile["cycles"])}
     budget = ",".join(f"{name}={bound}" for name, bound in bounds.items())
-    more = ("--eval", data, "--budget", budget, "--points", 3, "--report", "--json")
+    more = ("--eval", data, "--budget", budget, "--points", 2, "--report", "--json")
     done = mcugen(*command(model, data, out, *more))
     assert done.exit_code == 0, done.output
     found: dict[str, Any] = json.loads(done.stdout)
@@ -110,7 +110,7 @@ def test_bits_and_zeros_are_chosen_together_and_built(
 def test_an_interrupted_search_goes_on_with_the_losses_it_has(
     model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    more = ("--budget", "flash=1M", "--points", 0, "--json")
+    more = ("--budget", "flash=1M", "--points", 0, "--runners", 0, "--json")
     whole = json.loads(mcugen(*command(model, data, tmp_path / "whole", *more)).stdout)
     out = tmp_path / "out"
     measured: list[str] = []
