@@ -196,7 +196,8 @@ class Search:
                 accuracy=self._accuracy(network),
             )
         )
-        self.table = corrected(self.table, self.most)
+        # how far an arena is above its largest step is a matter of the choice itself
+        self.table = replace(corrected(self.table, self.most), arena=0)
 
     # points
 
