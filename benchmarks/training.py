@@ -152,9 +152,9 @@ TASKS = {
 }
 
 
-def train_float(task: Task, data: Labelled) -> nn.Module:
-    """Adam with a one-cycle learning rate; the same network always."""
-    torch.manual_seed(SEED)
+def train_float(task: Task, data: Labelled, seed: int = SEED) -> nn.Module:
+    """Adam with a one-cycle learning rate; the same network for a seed always."""
+    torch.manual_seed(seed)
     model, epochs = task.make().train(), task.float_epochs
     x, y = torch.from_numpy(data[0]), torch.from_numpy(data[1])
     steps = -(-len(x) // BATCH_SIZE)
