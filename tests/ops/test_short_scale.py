@@ -20,7 +20,8 @@ def outputs(scale: ShortScale, acc: IntArray) -> IntArray:
     terms = (upper * acc, lower * acc, upper * acc + (lower * acc >> scale.fraction))
     total = terms[2] + offset
     assert all(np.abs(term).max() < 2**31 for term in (*terms, total))
-    return scale.low + np.clip(total >> scale.shift, 0, scale.span)
+    out: IntArray = scale.low + np.clip(total >> scale.shift, 0, scale.span)
+    return out
 
 
 def layer(seed: int, weights: int, low: int, high: int) -> tuple[IntArray, IntArray, Requantize]:
