@@ -44,18 +44,16 @@ typedef struct {
 
 #if MCUGEN_ARMV6M
 /*
- * Two entries, 50 bytes. In: groups r0, words r1; sums of S1 in r6 and r7, of P in r8 and r9.
- * Shifting right by 16 leaves bit 15 in the carry.
+ * Two entries, of 46 bytes and what LOAD takes. In: groups r0, words r1; sums of S1 in r6 and r7, of
+ * P in r8 and r9. LOAD fetches the words of the first entry to r4 and r5. Shifting right by 16 leaves
+ * bit 15 in the carry.
  */
-#define MCUGEN_SPARSE_PAIR_GROUP                                                                   \
+#define MCUGEN_SPARSE_PAIR_ENTRIES(LOAD)                                                           \
     "ldmia r0!, {r2}\n"                                                                            \
     "uxtb r3, r2\n"                                                                                \
     "adds r1, r1, r3\n"                                                                            \
     "lsls r3, r2, #16\n"                                                                           \
-    "asrs r3, r3, #24\n"                                                                           \
-    "ldr r4, [r1]\n"                                                                               \
-    "ldr r5, [r1, #4]\n"                                                                           \
-    "muls r4, r3\n"                                                                                \
+    "asrs r3, r3, #24\n" LOAD "muls r4, r3\n"                                                      \
     "muls r5, r3\n"                                                                                \
     "lsls r3, r2, #8\n"                                                                            \
     "lsrs r3, r3, #24\n"                                                                           \
@@ -73,6 +71,9 @@ typedef struct {
     "add r9, r5\n"                                                                                 \
     "asrs r5, r5, #16\n"                                                                           \
     "adcs r7, r5\n"
+
+/* 50 bytes. */
+#define MCUGEN_SPARSE_PAIR_GROUP MCUGEN_SPARSE_PAIR_ENTRIES("ldr r4, [r1]\nldr r5, [r1, #4]\n")
 
 /* Output of the pixel in r0, and on to the next pixel's. */
 #define MCUGEN_SPARSE_PAIR_PIXEL                                                                   \
@@ -237,9 +238,11 @@ static inline const uint32_t *mcugen_sparse_pair_words(const uint32_t *words, co
     return &words[((*group >> (8u * place)) & 0xffu) / 4u];
 }
 
-/** The sums of four pixels by so many groups; gives back what is behind these. */
+/** The sums of four pixels by so many groups, which step over so many words between their entries;
+ * gives back what is behind them. */
 static inline const uint32_t *mcugen_sparse_pair_sums(const uint32_t *group, uint32_t count,
-                                                      const uint32_t *words, int32_t *sums)
+                                                      const uint32_t *words, int32_t over,
+                                                      int32_t *sums)
 {
     const uint32_t *const end = &group[count];
     uint32_t both[2] = {0, 0};
@@ -251,7 +254,7 @@ static inline const uint32_t *mcugen_sparse_pair_sums(const uint32_t *group, uin
         words = mcugen_sparse_pair_words(words, group, 0u);
         uint32_t a = first * words[0];
         uint32_t b = first * words[1];
-        words = mcugen_sparse_pair_words(words, group, 2u);
+        words = mcugen_sparse_pair_words(&words[over], group, 2u);
         a += second * words[0];
         b += second * words[1];
         both[0] += a;
@@ -274,7 +277,7 @@ static inline void mcugen_sparse_pair_rows(const mcugen_sparse_pair_job_t *job)
 
     for (int32_t channel = 0; channel < job->out_ch; channel++) {
         const int32_t bias = mcugen_asr32((int32_t)job->scale[2 * channel], 8);
-        group = mcugen_sparse_pair_sums(group, job->counts[channel], job->words, sums);
+        group = mcugen_sparse_pair_sums(group, job->counts[channel], job->words, 0, sums);
         for (int32_t pixel = 0; pixel < MCUGEN_SPARSE_STRIP; pixel++) {
             mcugen_sparse_pair_pixel(job, channel, pixel, bias + sums[pixel]);
         }

@@ -3,7 +3,9 @@
  * @file mcugen_sparse_short.h
  * @brief Convolution by weights that are mostly zero for Armv6-M, requantized by short products.
  *
- * The entries and words of mcugen_sparse_pair.h with the requantization of mcugen_short.h.
+ * The entries and words of mcugen_sparse_pair.h with the requantization of mcugen_short.h. Where
+ * a window has one column, so that no two entries share a word, the words of a group's first entry
+ * are stepped over as they are read.
  */
 #ifndef MCUGEN_SPARSE_SHORT_H_INCLUDED
 #define MCUGEN_SPARSE_SHORT_H_INCLUDED
@@ -17,35 +19,39 @@ extern "C" {
 
 typedef struct {
     mcugen_sparse_image_t image;
-    const uint32_t *entries; /* groups: bytes [2 entries][delta in bytes, weight] */
-    const uint16_t *counts; /* [out_ch], groups of each row, 256 * bytes of code before the first */
-    const uint32_t *scale;  /* [out_ch][offset, factors] */
+    const uint32_t
+        *entries;           /* rows of groups, bytes [2][delta in bytes, weight], offset, factors */
+    const uint16_t *counts; /* of each row groups + 128 * bytes of code before the first; then 0 */
     int32_t shift;
     int32_t low;
     int32_t span;
 } mcugen_sparse_short_conv_s8_params_t;
 
-/* The same where the lower factors have 12 bits, for larger sums. */
+/* The same with lower factors of 12 bits, for larger sums; and for windows of one column. */
 typedef mcugen_sparse_short_conv_s8_params_t mcugen_sparse_short_wide_conv_s8_params_t;
+typedef mcugen_sparse_short_conv_s8_params_t mcugen_sparse_short_column_conv_s8_params_t;
+typedef mcugen_sparse_short_conv_s8_params_t mcugen_sparse_short_column_wide_conv_s8_params_t;
 
 /** All channels of one strip. The assembly knows the order of the members. */
 typedef struct {
     const uint32_t *entries;
     const uint32_t *words;
     const uint16_t *counts;
-    const uint32_t *scale;
     int8_t *output; /* of the first pixel */
     int32_t stride; /* to the next pixel's */
-    int32_t out_ch;
     int32_t shift;
     int32_t low;
     int32_t span;
 } mcugen_sparse_short_job_t;
 
 #if MCUGEN_ARMV6M
+/* The same two entries where the second one's delta counts from behind the first one's words; 48
+   bytes. */
+#define MCUGEN_SPARSE_SHORT_GROUP MCUGEN_SPARSE_PAIR_ENTRIES("ldmia r1!, {r4, r5}\n")
+
 /* All channels of one strip. */
 /* clang-format off */
-#define MCUGEN_SPARSE_SHORT_ROWS(FRACTION) \
+#define MCUGEN_SPARSE_SHORT_ROWS(FRACTION, GROUP) \
     ".syntax unified\n" \
     "push {r4-r7, lr}\n" \
     "mov r4, r8\n" \
@@ -53,22 +59,25 @@ typedef struct {
     "mov r6, r10\n" \
     "mov r7, r11\n" \
     "push {r4-r7}\n" \
-    "sub sp, #28\n" \
+    "sub sp, #20\n" \
     "mov r1, sp\n" \
     "ldmia r0!, {r2-r7}\n" \
     "stmia r1!, {r3-r7}\n" \
-    "ldmia r0!, {r3-r6}\n" \
-    "stmia r1!, {r3, r4}\n" \
-    "mov r12, r5\n" \
-    "mov lr, r6\n" \
+    "ldmia r0!, {r3, r4}\n" \
+    "mov r12, r3\n" \
+    "mov lr, r4\n" \
     "mov r11, r2\n" \
     "1:\n" \
-    "mov r0, r11\n" \
     "ldr r4, [sp, #4]\n" \
     "ldrh r5, [r4]\n" \
     "adds r4, #2\n" \
     "str r4, [sp, #4]\n" \
     "uxtb r3, r5\n" \
+    "cmp r3, #0\n" \
+    "bne 9f\n" \
+    "b 3f\n" \
+    "9:\n" \
+    "mov r0, r11\n" \
     "lsls r3, r3, #2\n" \
     "add r11, r3\n" \
     "movs r6, #0\n" \
@@ -77,27 +86,28 @@ typedef struct {
     "mov r9, r6\n" \
     "ldr r1, [sp, #0]\n" \
     "lsrs r5, r5, #8\n" \
+    "lsls r5, r5, #1\n" \
     "add pc, r5\n" \
     "nop\n" \
     "2:\n" \
-    MCUGEN_SPARSE_PAIR_GROUP MCUGEN_SPARSE_PAIR_GROUP \
-    MCUGEN_SPARSE_PAIR_GROUP MCUGEN_SPARSE_PAIR_GROUP \
+    ".rept 8\n" GROUP ".endr\n" \
     "cmp r0, r11\n" \
-    "bne 2b\n" \
-    "ldr r4, [sp, #8]\n" \
-    "ldmia r4!, {r2, r3}\n" \
-    "str r4, [sp, #8]\n" \
+    "beq 4f\n" \
+    "b 2b\n" \
+    "4:\n" \
+    "ldmia r0!, {r2, r3}\n" \
+    "mov r11, r0\n" \
     "mov r10, r2\n" \
     MCUGEN_SHORT_FACTORS("r3", FRACTION) \
-    "ldr r5, [sp, #24]\n" \
-    "ldr r0, [sp, #12]\n" \
+    "ldr r5, [sp, #16]\n" \
+    "ldr r0, [sp, #8]\n" \
     "adds r4, r0, #1\n" \
-    "str r4, [sp, #12]\n" \
+    "str r4, [sp, #8]\n" \
     "mov r3, r8\n" \
     "lsls r4, r6, #16\n" \
     "subs r3, r3, r4\n" \
     MCUGEN_SHORT_OUTPUT("r3", "[r0]", FRACTION) \
-    "ldr r4, [sp, #16]\n" \
+    "ldr r4, [sp, #12]\n" \
     "mov r8, r4\n" \
     "add r0, r8\n" \
     "mov r3, r9\n" \
@@ -108,13 +118,9 @@ typedef struct {
     MCUGEN_SHORT_OUTPUT("r6", "[r0]", FRACTION) \
     "add r0, r8\n" \
     MCUGEN_SHORT_OUTPUT("r7", "[r0]", FRACTION) \
-    "ldr r4, [sp, #20]\n" \
-    "subs r4, #1\n" \
-    "str r4, [sp, #20]\n" \
-    "beq 3f\n" \
     "b 1b\n" \
     "3:\n" \
-    "add sp, #28\n" \
+    "add sp, #20\n" \
     "pop {r4-r7}\n" \
     "mov r8, r4\n" \
     "mov r9, r5\n" \
@@ -127,39 +133,62 @@ typedef struct {
 MCUGEN_NAKED static void mcugen_sparse_short_rows_13(const mcugen_sparse_short_job_t *job
                                                      __attribute__((unused)))
 {
-    __asm__ volatile(MCUGEN_SPARSE_SHORT_ROWS("13")::: "memory");
+    __asm__ volatile(MCUGEN_SPARSE_SHORT_ROWS("13", MCUGEN_SPARSE_PAIR_GROUP)::: "memory");
 }
 
 /** ... and of 12. */
 MCUGEN_NAKED static void mcugen_sparse_short_rows_12(const mcugen_sparse_short_job_t *job
                                                      __attribute__((unused)))
 {
-    __asm__ volatile(MCUGEN_SPARSE_SHORT_ROWS("12")::: "memory");
+    __asm__ volatile(MCUGEN_SPARSE_SHORT_ROWS("12", MCUGEN_SPARSE_PAIR_GROUP)::: "memory");
 }
 
-/** All channels of one strip. */
-static MCUGEN_ALWAYS_INLINE void mcugen_sparse_short_rows(const mcugen_sparse_short_job_t *job,
-                                                          int32_t fraction)
+/** ... for windows of one column. */
+MCUGEN_NAKED static void mcugen_sparse_short_rows_column_13(const mcugen_sparse_short_job_t *job
+                                                            __attribute__((unused)))
 {
-    if (fraction == 13) {
-        mcugen_sparse_short_rows_13(job);
+    __asm__ volatile(MCUGEN_SPARSE_SHORT_ROWS("13", MCUGEN_SPARSE_SHORT_GROUP)::: "memory");
+}
+
+/** ... and these with 12 bits. */
+MCUGEN_NAKED static void mcugen_sparse_short_rows_column_12(const mcugen_sparse_short_job_t *job
+                                                            __attribute__((unused)))
+{
+    __asm__ volatile(MCUGEN_SPARSE_SHORT_ROWS("12", MCUGEN_SPARSE_SHORT_GROUP)::: "memory");
+}
+
+/** All channels of one strip, with so many words between a group's entries. */
+static MCUGEN_ALWAYS_INLINE void mcugen_sparse_short_rows(const mcugen_sparse_short_job_t *job,
+                                                          int32_t fraction, int32_t over)
+{
+    if (over == 0) {
+        if (fraction == 13) {
+            mcugen_sparse_short_rows_13(job);
+        } else {
+            mcugen_sparse_short_rows_12(job);
+        }
+    } else if (fraction == 13) {
+        mcugen_sparse_short_rows_column_13(job);
     } else {
-        mcugen_sparse_short_rows_12(job);
+        mcugen_sparse_short_rows_column_12(job);
     }
 }
 #else
-/** All channels of one strip. */
-static inline void mcugen_sparse_short_rows(const mcugen_sparse_short_job_t *job, int32_t fraction)
+/** All channels of one strip, with so many words between a group's entries. */
+static inline void mcugen_sparse_short_rows(const mcugen_sparse_short_job_t *job, int32_t fraction,
+                                            int32_t over)
 {
-    const uint32_t *group = job->entries;
+    const uint32_t *row = job->entries;
     int32_t sums[MCUGEN_SPARSE_STRIP];
 
-    for (int32_t channel = 0; channel < job->out_ch; channel++) {
-        group = mcugen_sparse_pair_sums(group, job->counts[channel] & 0xffu, job->words, sums);
+    for (int32_t channel = 0; job->counts[channel] != 0u; channel++) {
+        const uint32_t *scale =
+            mcugen_sparse_pair_sums(row, job->counts[channel] & 0xffu, job->words, over, sums);
         for (int32_t pixel = 0; pixel < MCUGEN_SPARSE_STRIP; pixel++) {
             job->output[(pixel * job->stride) + channel] = mcugen_short_requantize(
-                sums[pixel], &job->scale[2 * channel], fraction, job->shift, job->low, job->span);
+                sums[pixel], scale, fraction, job->shift, job->low, job->span);
         }
+        row = &scale[2];
     }
 }
 #endif
@@ -167,16 +196,16 @@ static inline void mcugen_sparse_short_rows(const mcugen_sparse_short_job_t *job
 /** mcugen_sparse_pair_conv_s8 with another requantization. */
 static MCUGEN_ALWAYS_INLINE void
 mcugen_sparse_short_conv(const mcugen_sparse_short_conv_s8_params_t *p, int32_t fraction,
-                         const int8_t *input, int8_t *output, int8_t *scratch)
+                         int32_t over, const int8_t *input, int8_t *output, int8_t *scratch)
 {
     const mcugen_sparse_image_t *image = &p->image;
     mcugen_sparse_pair_place_t place = mcugen_sparse_pair_begin(image, output, scratch);
-    mcugen_sparse_short_job_t job = {p->entries,    place.words,   p->counts, p->scale, NULL,
-                                     image->out_ch, image->out_ch, p->shift,  p->low,   p->span};
+    mcugen_sparse_short_job_t job = {p->entries,    place.words, p->counts, NULL,
+                                     image->out_ch, p->shift,    p->low,    p->span};
 
     while (place.left > 0) {
         job.output = mcugen_sparse_pair_lay_strip(image, input, &place);
-        mcugen_sparse_short_rows(&job, fraction);
+        mcugen_sparse_short_rows(&job, fraction, over);
         mcugen_sparse_pair_next(image, &place);
     }
 }
@@ -186,7 +215,7 @@ MCUGEN_UNUSED MCUGEN_NOINLINE static void
 mcugen_sparse_short_conv_s8(const mcugen_sparse_short_conv_s8_params_t *p, const int8_t *input,
                             int8_t *output, int8_t *scratch)
 {
-    mcugen_sparse_short_conv(p, 13, input, output, scratch);
+    mcugen_sparse_short_conv(p, 13, 0, input, output, scratch);
 }
 
 /** mcugen_sparse_short_conv with lower factors of 12 bits. */
@@ -194,7 +223,23 @@ MCUGEN_UNUSED MCUGEN_NOINLINE static void
 mcugen_sparse_short_wide_conv_s8(const mcugen_sparse_short_wide_conv_s8_params_t *p,
                                  const int8_t *input, int8_t *output, int8_t *scratch)
 {
-    mcugen_sparse_short_conv(p, 12, input, output, scratch);
+    mcugen_sparse_short_conv(p, 12, 0, input, output, scratch);
+}
+
+/** mcugen_sparse_short_conv for windows of one column. */
+MCUGEN_UNUSED MCUGEN_NOINLINE static void
+mcugen_sparse_short_column_conv_s8(const mcugen_sparse_short_column_conv_s8_params_t *p,
+                                   const int8_t *input, int8_t *output, int8_t *scratch)
+{
+    mcugen_sparse_short_conv(p, 13, 2, input, output, scratch);
+}
+
+/** mcugen_sparse_short_conv for windows of one column, with lower factors of 12 bits. */
+MCUGEN_UNUSED MCUGEN_NOINLINE static void
+mcugen_sparse_short_column_wide_conv_s8(const mcugen_sparse_short_column_wide_conv_s8_params_t *p,
+                                        const int8_t *input, int8_t *output, int8_t *scratch)
+{
+    mcugen_sparse_short_conv(p, 12, 2, input, output, scratch);
 }
 
 #ifdef __cplusplus

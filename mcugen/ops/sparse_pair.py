@@ -32,7 +32,8 @@ WORD_BYTES = 4  # what a delta is counted in
 MAX_STEP = 255 // WORD_BYTES
 MAX_GROUPS = 2**16 - 1  # in one row
 MAX_SHORT_GROUPS = 255  # in one row with short factors
-UNROLLED_GROUPS, GROUP_BYTES = 4, 50  # of the assembly for Armv6-M
+# of the assembly for Armv6-M with short factors; less where a window has one column
+UNROLLED_GROUPS, GROUP_BYTES, COLUMN_GROUP_BYTES, COLUMN_SAVING = 8, 50, 48, 1.0
 BIAS_LIMIT = 2**23
 
 
@@ -45,6 +46,7 @@ class Costs:
     word: float
     row: float
     short_row: float  # 0 where there are no short factors
+    short_group: float
     group: float
     # of a fully connected layer
     output: float
@@ -63,7 +65,8 @@ ARMV6M_COSTS = Costs(
     column=103.5,
     word=11.4,
     row=189.0,
-    short_row=116.0,
+    short_row=115.0,
+    short_group=30.5,
     group=31.2,
     output=90.0,
     weight=16.0,
@@ -74,6 +77,7 @@ ARMV7M_COSTS = Costs(
     word=10.4,
     row=146.5,
     short_row=0.0,
+    short_group=0.0,
     group=31.2,
     output=47.0,
     weight=13.0,
@@ -84,6 +88,7 @@ RISCV_COSTS = Costs(
     word=11.4,
     row=115.0,
     short_row=0.0,
+    short_group=0.0,
     group=31.2,
     output=47.0,
     weight=11.0,
@@ -97,12 +102,9 @@ def conv_kernels(
     if op.groups != 1 or op.bias.ndim != 1:
         return []
     columns = Columns.of(op.window, PAIR)
-    entries, counts = _groups(*_places(op.weight, columns))
     costs = Costs.of(target)
-    rows = _short_rows(op, counts) if costs.short_row else None
-    per_row = costs.short_row
-    if rows is None:
-        rows, per_row = _rows(op, counts), costs.row
+    rows = _short_rows(op, columns, costs) if costs.short_row else None
+    rows = rows or _rows(op, columns, costs)
     if rows is None:
         return []
     out_h, out_w = op.window.output_size(as_image(inputs[0])[:2])
@@ -116,21 +118,14 @@ def conv_kernels(
         header=rows.header,
         fields=(
             *image_fields(op, image, result, columns),
-            *((name, name) for name in ("entries", "counts", "scale")),
+            *((table.suffix, table.suffix) for table in rows.tables),
             *rows.fields,
         ),
-        tables=(
-            ConstTable(
-                suffix="entries", values=entries, comment="[groups], bytes [2][4 * delta, weight]"
-            ),
-            ConstTable(suffix="counts", values=rows.counts.astype(np.uint16), comment="[out_ch]"),
-            ConstTable(suffix="scale", values=rows.scale, comment="[ch, 2]"),
-            columns.table(),
-        ),
+        tables=(*rows.tables, columns.table()),
         scratch_bytes=4 * words + aligned(image[2]) + (STRIP * result[2] if tiles.ragged else 0),
     )
-    weights = per_row * len(counts) + costs.group * int(counts.sum())
-    cycles = tiles.count * (costs.tile + costs.column * laid + costs.word * words + weights)
+    laying = costs.column * laid + costs.word * words
+    cycles = tiles.count * (costs.tile + laying + rows.cycles)
     row_axis, column_axis = (op.window.along(axis, image[axis]) for axis in (0, 1))
     overlap = tiles.overlap(row_axis, column_axis, (image[2], result[2]))
     return [
@@ -142,21 +137,22 @@ def conv_kernels(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
-    """What one of the two kernels knows of the rows of weights."""
+    """What one of the kernels knows of the rows of weights, and what they cost for one strip."""
 
     name: str
     header: str
-    counts: IntArray  # [out_ch]
-    scale: NDArray[np.uint32]  # [out_ch, 2]
+    tables: tuple[ConstTable, ...]
     fields: Fields
+    cycles: float
 
 
-def _rows(op: ConvS8, counts: IntArray) -> Rows | None:
+def _rows(op: ConvS8, columns: Columns, costs: Costs) -> Rows | None:
     """The rows with biases and multipliers."""
     requantize = scalar_requantize_tables(
         op.requantize, accumulator_bound(op.weight, op.bias), multiple=1
     )
     too_large = np.abs(op.bias).max(initial=0) >= BIAS_LIMIT
+    entries, counts = _groups(*_places(op.weight, columns))
     if requantize is None or too_large or counts.max(initial=0) > MAX_GROUPS:
         return None
     fields, (multiplier, shift) = requantize
@@ -165,27 +161,48 @@ def _rows(op: ConvS8, counts: IntArray) -> Rows | None:
     return Rows(
         name="pair",
         header="mcugen_sparse_pair.h",
-        counts=counts,
-        scale=scale.astype(np.uint32),
+        tables=(
+            ConstTable(
+                suffix="entries", values=entries, comment="[groups], bytes [2][4 * delta, weight]"
+            ),
+            ConstTable(suffix="counts", values=counts.astype(np.uint16), comment="[out_ch]"),
+            ConstTable(suffix="scale", values=scale.astype(np.uint32), comment="[ch, 2]"),
+        ),
         fields=fields[2:],
+        cycles=costs.row * len(counts) + costs.group * int(counts.sum()),
     )
 
 
-def _short_rows(op: ConvS8, counts: IntArray) -> Rows | None:
+def _short_rows(op: ConvS8, columns: Columns, costs: Costs) -> Rows | None:
     """The rows with short factors, on Armv6-M."""
     sums = accumulator_bound(op.weight, np.zeros_like(op.bias))
     scale = short_scale(sums, op.bias, op.requantize)
     if scale is None:
         scale = short_scale(sums, op.bias, op.requantize, FRACTION - 1)
+    # what is read behind the last words with a weight of zero is padding
+    one_column = op.window.kernel[1] == 1 and op.weight.shape[3] > WORD_BYTES
+    over = PAIR if one_column else 0
+    entries, counts = _groups(*_places(op.weight, columns), over)
     if scale is None or counts.max(initial=0) > MAX_SHORT_GROUPS:
         return None
-    skipped = GROUP_BYTES * (-counts % UNROLLED_GROUPS)
+    ends = np.repeat(np.cumsum(counts), 2)
+    code = (COLUMN_GROUP_BYTES if one_column else GROUP_BYTES) * (-counts % UNROLLED_GROUPS)
+    starts = np.append(counts + 128 * code, 0)
+    group = costs.short_group - (COLUMN_SAVING if one_column else 0.0)
+    column, wide = ("column_" * one_column), ("wide_" * (scale.fraction < FRACTION))
     return Rows(
-        name="short" if scale.fraction == FRACTION else "short_wide",
+        name=f"short_{column}{wide}"[:-1],
         header="mcugen_sparse_short.h",
-        counts=counts + 256 * skipped,
-        scale=scale.words,
+        tables=(
+            ConstTable(
+                suffix="entries",
+                values=np.insert(entries, ends, scale.words.ravel()),
+                comment="rows [groups, bytes [2][4 * delta, weight]], offset, factors",
+            ),
+            ConstTable(suffix="counts", values=starts.astype(np.uint16), comment="[out_ch + 1]"),
+        ),
         fields=scale.fields(),
+        cycles=costs.short_row * len(counts) + group * int(counts.sum()),
     )
 
 
@@ -198,12 +215,20 @@ def _places(weight: NDArray[np.int8], columns: Columns) -> tuple[NDArray[np.int8
     return weight.reshape(out_ch, -1)[:, order], offsets[order]
 
 
-def _groups(weight: NDArray[np.int8], offsets: IntArray) -> tuple[NDArray[np.uint32], IntArray]:
-    """The rows' groups, uint32 [groups], and how many each row has, int64 [rows]."""
+def _groups(
+    weight: NDArray[np.int8], offsets: IntArray, over: int = 0
+) -> tuple[NDArray[np.uint32], IntArray]:
+    """The rows' groups, uint32 [groups], and how many each row has, int64 [rows].
+
+    `over`: words, one or a multiple of which all offsets are, that the kernel steps over between
+    the entries of a group.
+    """
     parts, counts = [], []
+    most = MAX_STEP // over * over if over else MAX_STEP
     for row in weight:
         chosen = np.flatnonzero(row) if np.any(row) else np.array([0])
-        deltas, last = walk(offsets[chosen], MAX_STEP)
+        deltas, last = walk(offsets[chosen], most)
+        deltas[1::GROUP] -= over
         part = np.zeros((-(-len(deltas) // GROUP) * GROUP, 2), np.uint8)
         part[: len(deltas), 0] = WORD_BYTES * deltas
         part[last, 1] = row[chosen].astype(np.uint8)

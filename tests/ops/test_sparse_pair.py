@@ -77,7 +77,10 @@ def target_cases() -> list[Case]:
             (Window(kernel=(3, 3), stride=(2, 2), pads=(1, 1, 1, 1)), 7, "random"),
             (Window(kernel=(2, 2), dilation=(2, 2), stride=(1, 3)), 1, "dense"),
             (Window(kernel=(1, 5), pads=(0, 0, 1, 4)), 4, "empty rows"),
-            (Window(kernel=(1, 1)), 90, "dense"),
+            (Window(kernel=(1, 1)), 70, "dense"),
+            (Window(kernel=(2, 2)), 20, "dense"),
+            (Window(kernel=(3, 1), stride=(2, 2)), 9, "dense"),
+            (Window(kernel=(1, 1)), 150, "dense"),
         ]
     ):
         op = sparse_conv(seed, (in_ch, 5), window, mask, "sparse")
@@ -109,20 +112,34 @@ def test_what_is_left_to_other_kernels(change: dict[str, Any]) -> None:
     assert replace(op, **change).implementations(((3, 5, 8),), (3, 5, 4), M3) == ()
 
 
+def test_the_cases_call_every_kernel() -> None:
+    called = {
+        op.implementations(shapes, output, M0PLUS)[0].calls[0].function
+        for op, shapes, output in target_cases()
+    }
+    short = {f"mcugen_sparse_short{kind}_conv_s8" for kind in ("", "_wide", "_column")}
+    short |= {"mcugen_sparse_short_column_wide_conv_s8"}
+    assert called == {*short, "mcugen_sparse_pair_conv_s8", "mcugen_sparse_linear_s8"}
+
+
 @pytest.mark.parametrize(
     ("changes", "called"),
     [
-        ({}, "mcugen_sparse_short_conv_s8"),
-        ({"bias": np.full(4, 2**23)}, "mcugen_sparse_short_conv_s8"),
-        ({"weight": np.full((4, 1, 1, 40), 127, np.int8)}, "mcugen_sparse_short_wide_conv_s8"),
-        ({"weight": np.full((4, 1, 1, 70), 127, np.int8)}, "mcugen_sparse_pair_conv_s8"),
+        ({}, "short_column"),
+        ({"bias": np.full(4, 2**23)}, "short_column"),
+        ({"weight": np.full((4, 1, 1, 40), 127, np.int8)}, "short_column_wide"),
+        ({"weight": np.full((4, 1, 1, 70), 127, np.int8)}, "pair"),
+        ({"weight": np.full((4, 1, 1, 4), 127, np.int8)}, "short"),
+        ({"weight": np.tile(np.array([0, 1], np.int8), (4, 1, 1, 255))}, "short_column"),
+        ({"weight": np.tile(np.array([0, 1], np.int8), (4, 1, 1, 256))}, "short_column"),
+        ({"weight": np.tile(np.array([1], np.int8), (4, 1, 1, 511))}, "pair"),
     ],
 )
 def test_short_factors_where_they_are_exact(changes: dict[str, Any], called: str) -> None:
     op = replace(sparse_conv(0, (40, 4), Window(kernel=(1, 1)), "random", "sparse"), **changes)
     shape = (3, 5, op.weight.shape[-1])
     (kernel,) = op.implementations((shape,), (3, 5, 4), M0PLUS)
-    assert kernel.calls[0].function == called
+    assert kernel.calls[0].function == f"mcugen_sparse_{called}_conv_s8"
     check_op(op, (shape,), (3, 5, 4), target=M0PLUS, minimum=16)
 
 
