@@ -220,8 +220,8 @@ def _build_options(run: SearchRun, found: Found, folder: Path, source: Source) -
         calibration=run.calibration,
         evaluation=run.evaluation,
         requant=run.requant,
-        optimize=run.optimize,
-        kernels=found.chosen.choice.kernels,
+        optimize="ram" if found.chosen.loose else run.optimize,
+        kernels=() if found.chosen.loose else found.chosen.choice.kernels,
         ram=int(found.bounds.ram or 0) or None,
         simulate=run.simulate,
     )

@@ -42,16 +42,16 @@ def _point(point: Point) -> dict[str, Any]:
         "accuracy": None
         if judged is None
         else {"metric": judged.metric, "float": judged.float_value, "int8": judged.int8_value},
-        "layers": _layers(choice),
+        "layers": _layers(choice, dict(made.kernels) if made is not None else {}),
     }
 
 
-def _layers(choice: Choice) -> list[dict[str, Any]]:
+def _layers(choice: Choice, kernels: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {
             "name": option.layer,
             "form": None if option.form is None else option.form.text(),
-            "kernel": option.kernel,
+            "kernel": kernels.get(option.layer, option.kernel),
             "loss": option.loss,
             "flash": option.flash,
             "cycles": round(option.cycles),

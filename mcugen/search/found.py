@@ -22,7 +22,7 @@ class Point:
 
     predicted: its loss by the option table, with what rounding the activations adds, as measured
     on the network with most bits. loss: measured on the integer network. figures: None where it
-    was not compiled.
+    was not compiled. loose: its kernels are the planner's own for least RAM, not the choice's.
     """
 
     choice: Choice
@@ -31,6 +31,7 @@ class Point:
     loss: float
     accuracy: Accuracy | None = None
     figures: Figures | None = None
+    loose: bool = False
 
     @property
     def drop(self) -> float:
@@ -63,7 +64,11 @@ def with_choice(options: CompileOptions, found: Found) -> CompileOptions:
     """The options of a compilation with the bits and kernels that were found."""
     choice = found.chosen.choice
     bits = tuple((name, form.bits) for name, form in choice.forms.items())
-    return replace(pinned(options, choice), bits=bits or None, ram_bytes=int(found.bounds.ram or 0))
+    return replace(
+        pinned(options, choice, loose=found.chosen.loose),
+        bits=bits or None,
+        ram_bytes=int(found.bounds.ram or 0),
+    )
 
 
 def check_found(found: Found, report: Mapping[str, Any]) -> None:

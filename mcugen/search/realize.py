@@ -18,7 +18,7 @@ from mcugen.evaluate import Accuracy, accuracy, by_reference
 from mcugen.ir.graph import Graph
 from mcugen.ir.quantization import Quantization
 from mcugen.lower.integer import to_integer
-from mcugen.pipeline import Compilation, CompileOptions, compile_graph
+from mcugen.pipeline import Compilation, CompileOptions
 from mcugen.plan.planner import Planned
 from mcugen.pruning.criteria import Data
 from mcugen.pruning.reconstruct import reconstruct
@@ -59,6 +59,7 @@ class Figures:
     cycles: float
     flash_measured: bool
     cycles_measured: bool
+    kernels: tuple[tuple[str, str], ...] = ()  # of its layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,16 +104,15 @@ def judged(graph: Graph, network: Network, labelled: Labelled) -> Accuracy:
     return accuracy(graph, network.integer, by_reference(network.integer), list(x), y)
 
 
-def compiled(
-    network: Network, choice: Choice, samples: Arrays, options: CompileOptions
-) -> Compilation:
-    """The network compiled with the kernels of a choice."""
-    return compile_graph(network.graph, samples, pinned(options, choice), network.quantization)
+def pinned(options: CompileOptions, choice: Choice, *, loose: bool = False) -> CompileOptions:
+    """The options with the kernels of a choice; loose, with those that the planner takes for RAM.
 
-
-def pinned(options: CompileOptions, choice: Choice) -> CompileOptions:
-    """The options with the kernels of a choice."""
-    return replace(options, target=replace(options.target, chosen=choice.kernels))
+    A choice counts steps; where buffers lie, and what chains save, the planner knows better.
+    """
+    target = replace(options.target, chosen=choice.kernels)
+    if loose:
+        target = replace(options.target, optimize="ram", chosen=())
+    return replace(options, target=target)
 
 
 def figures(made: Compilation, board: Board, *, simulate: bool, row_input: bool = False) -> Figures:
@@ -139,4 +139,5 @@ def figures(made: Compilation, board: Board, *, simulate: bool, row_input: bool 
         cycles=cycles,
         flash_measured=flash_measured,
         cycles_measured=cycles_measured,
+        kernels=tuple((layer.node.name, layer.kernel.variant) for layer in made.layers),
     )

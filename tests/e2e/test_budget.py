@@ -123,6 +123,17 @@ def test_cycles_are_bounded_by_the_choice_of_kernels(
 
 
 @pytest.mark.slow
+def test_ram_that_the_planner_can_do_with_is_enough(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    least = report_of(build(model, "--calib", data, "--optimize", "ram", out=tmp_path / "ram"))
+    bound = least["arena_bytes"]
+    found = report_of(build(model, "--calib", data, "--budget", f"ram={bound}", out=tmp_path / "o"))
+    assert found["arena_bytes"] <= bound
+    assert found["search"]["chosen"]["measured"]["ram"] == found["arena_bytes"]
+
+
+@pytest.mark.slow
 def test_a_drop_that_is_allowed_saves_flash(
     model: Path, data: Path, plain: dict[str, Any], tmp_path: Path
 ) -> None:
