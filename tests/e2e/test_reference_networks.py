@@ -171,6 +171,19 @@ def test_keyword_spotting_is_within_a_point_of_float(build: Build, shared: Path)
     assert accuracy["int8"] >= accuracy["float"] - 1.0
 
 
+def test_a_budget_is_kept_by_the_finished_build(build: Build) -> None:
+    network = "kws_dscnn_asdeployed"
+    plain = build(network).report
+    bounds = {"flash": plain["flash_bytes"] - 6000, "ram": plain["arena_bytes"]}
+    budget = mcugen.Budget(**bounds)
+    report = build(network, budget=budget).report
+    assert report["flash_bytes"] <= bounds["flash"]
+    assert report["arena_bytes"] <= bounds["ram"]
+    assert {layer["weight_bits"] for layer in report["layers"]} - {None} > {8}
+    found = report["search"]["chosen"]
+    assert abs(found["predicted"]["flash"] / found["measured"]["flash"] - 1.0) < 0.05
+
+
 @pytest.mark.parametrize(("network", "least"), [("ic_resnet8", 19), ("vww_mobilenet_v1_025", 10)])
 def test_images_are_classified_as_in_float(
     build: Build, shared: Path, network: str, least: int
