@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         finetune,
         load,
         prune,
+        search,
     )
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ __all__ = [
     "finetune",
     "load",
     "prune",
+    "search",
 ]
 
 

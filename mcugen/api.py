@@ -18,13 +18,13 @@ from mcugen.pruning.options import BLOCKS, PruneOptions
 from mcugen.pruning.training import PruneTraining
 from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
 from mcugen.quantize.widths import KEPT, split_list
-from mcugen.search.budget import Budget, parse_budget
-from mcugen.search.forms import FormOptions
-from mcugen.search.problem import SearchOptions
 from mcugen.searching import SearchResult, SearchRun
 from mcugen.searching import search as _search
 from mcugen.source import Model
 from mcugen.study import Study, StudyOptions, study
+from mcugen.tradeoff.budget import Budget, parse_budget
+from mcugen.tradeoff.forms import FormOptions
+from mcugen.tradeoff.problem import SearchOptions
 from mcugen.train.loop import TrainOptions
 from mcugen.train.objective import Distill
 from mcugen.tuned import TunedNetwork

@@ -20,7 +20,7 @@ from mcugen.errors import InternalError, McugenError, MismatchError, OptionError
 from mcugen.pruning.options import ALLOCATIONS, CRITERIA, DENSE, PATTERNS, PruneOptions
 from mcugen.quantize.options import DEFAULT_METHOD, METHODS, QuantOptions
 from mcugen.quantize.widths import KEPT, split_list
-from mcugen.search.budget import EXAMPLE, Budget, parse_budget
+from mcugen.tradeoff.budget import EXAMPLE, Budget, parse_budget
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -104,10 +104,10 @@ from mcugen.quantize.widths import WIDTHS, split_list
 def search(model: Path, **choices: Any) -> None:
     """Choose bits, zeros and kernels of every layer of MODEL together, and build that network."""
     from mcugen.report.search import search_text
-    from mcugen.search.forms import FormOptions
-    from mcugen.search.problem import SearchOptions
     from mcugen.searching import SearchRun
     from mcugen.searching import search as run
+    from mcugen.tradeoff.forms import FormOptions
+    from mcugen.tradeoff.problem import SearchOptions
 
     as_json, report = choices.pop("as_json"), choices.pop("report")
     patterns = split_list(choices.pop("patterns"))

@@ -31,13 +31,13 @@ from mcugen.quantize.synthetic import match_moments, spread
 from mcugen.quantize.widths import KEPT
 from mcugen.report.report import make_report
 from mcugen.report.search import search_values
-from mcugen.search.forms import FormOptions
-from mcugen.search.found import Found, check_found, with_choice
-from mcugen.search.problem import Problem, SearchOptions
-from mcugen.search.search import Search
 from mcugen.simulate.program import Program, program_of
 from mcugen.simulate.size import Size, network_size
 from mcugen.source import Model, Source, open_model
+from mcugen.tradeoff.forms import FormOptions
+from mcugen.tradeoff.found import Found, check_found, with_choice
+from mcugen.tradeoff.problem import Problem, SearchOptions
+from mcugen.tradeoff.search import Search
 from mcugen.verify.everywhere import Proof, Targets, verify_everywhere
 from mcugen.verify.host import HostNetwork
 from mcugen.verify.inputs import quantize_inputs, verification_inputs

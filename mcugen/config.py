@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from mcugen.errors import OptionError
 from mcugen.pruning.options import PruneOptions
 from mcugen.quantize.options import QuantOptions
-from mcugen.search.budget import Budget
+from mcugen.tradeoff.budget import Budget
 
 if TYPE_CHECKING:
     import numpy as np

@@ -32,11 +32,11 @@ from mcugen.pipeline import CompileOptions, prepared
 from mcugen.quantize.options import QuantOptions
 from mcugen.report.search import search_values
 from mcugen.report.search_html import check_pictures, write_search
-from mcugen.search.found import Found
-from mcugen.search.problem import Problem, SearchOptions
-from mcugen.search.search import Search
-from mcugen.search.sweep import SweepOptions, check_engine, sweep
 from mcugen.source import Model, Source, open_model
+from mcugen.tradeoff.found import Found
+from mcugen.tradeoff.problem import Problem, SearchOptions
+from mcugen.tradeoff.search import Search
+from mcugen.tradeoff.sweep import SweepOptions, check_engine, sweep
 from mcugen.train.loop import TrainOptions
 from mcugen.train.objective import Distill
 from mcugen.tuned import TunedNetwork

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mcugen.report.table import columns
 
 if TYPE_CHECKING:
-    from mcugen.search.found import Found, Point
-    from mcugen.search.options import Choice
+    from mcugen.tradeoff.found import Found, Point
+    from mcugen.tradeoff.options import Choice
 
 QUANTITIES = ("flash", "ram", "cycles")
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from mcugen import api
-from mcugen.search.cache import Losses
-from mcugen.search.measure import Float
-from mcugen.search.options import Form
+import mcugen as package
+from mcugen.tradeoff.cache import Losses
+from mcugen.tradeoff.measure import Float
+from mcugen.tradeoff.options import Form
 from tests.command import build, mcugen, refused
 from tests.model_files import exported, saved
 
@@ -137,7 +137,7 @@ def test_an_interrupted_search_goes_on_with_the_losses_it_has(
 @pytest.mark.slow
 def test_what_was_chosen_can_be_trained_with_its_zeros(data: Path, tmp_path: Path) -> None:
     held = np.load(data)
-    found = api.search(
+    found = package.search(
         exported(net(), SHAPE),
         board="cortex-m4",
         calibration=held["x"],

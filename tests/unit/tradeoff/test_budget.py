@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from mcugen.errors import OptionError
-from mcugen.search.budget import Budget, parse_budget
+from mcugen.tradeoff.budget import Budget, parse_budget
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.errors import BudgetError, InternalError
-from mcugen.search.options import Choice, Form, Option, Table, choice_of
+from mcugen.tradeoff.options import Choice, Form, Option, Table, choice_of
 
 Quantity: TypeAlias = Literal["loss", "flash", "ram", "cycles"]
 MAX_NODES = 50_000

@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from mcugen.quantize.walk import with_quantized_weights
-from mcugen.search.cache import Losses
-from mcugen.search.forms import Former
-from mcugen.search.measure import Float
-from mcugen.search.options import Form, Option, Table
-from mcugen.search.schedule import Schedule
+from mcugen.tradeoff.cache import Losses
+from mcugen.tradeoff.forms import Former
+from mcugen.tradeoff.measure import Float
+from mcugen.tradeoff.options import Form, Option, Table
+from mcugen.tradeoff.schedule import Schedule
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 Allowed = Mapping[str, Collection[Form]]  # by layer

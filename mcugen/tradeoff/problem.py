@@ -18,9 +18,9 @@ from mcugen.ir.quantization import Quantization
 from mcugen.pipeline import CompileOptions
 from mcugen.quantize.bits import layer_bits
 from mcugen.quantize.widths import WidthOptions
-from mcugen.search.budget import Budget
-from mcugen.search.forms import FormOptions
-from mcugen.search.options import Form
+from mcugen.tradeoff.budget import Budget
+from mcugen.tradeoff.forms import FormOptions
+from mcugen.tradeoff.options import Form
 
 Arrays = Sequence[NDArray[np.float32]]
 Labelled = tuple[Arrays, NDArray[np.generic]]

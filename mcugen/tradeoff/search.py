@@ -18,14 +18,14 @@ from mcugen.lower.integer import to_integer
 from mcugen.ops.base import Optimize
 from mcugen.pipeline import compile_graph
 from mcugen.quantize.quantize import quantize
-from mcugen.search.cache import Losses, digest
-from mcugen.search.code import code_sizes
-from mcugen.search.forms import Former
-from mcugen.search.found import Found, Point, corrected, fits, loosened, tightest
-from mcugen.search.measure import Float, Measure
-from mcugen.search.options import Choice, Form, Table
-from mcugen.search.problem import Arrays, Problem, SearchOptions
-from mcugen.search.realize import (
+from mcugen.tradeoff.cache import Losses, digest
+from mcugen.tradeoff.code import code_sizes
+from mcugen.tradeoff.forms import Former
+from mcugen.tradeoff.found import Found, Point, corrected, fits, loosened, tightest
+from mcugen.tradeoff.measure import Float, Measure
+from mcugen.tradeoff.options import Choice, Form, Table
+from mcugen.tradeoff.problem import Arrays, Problem, SearchOptions
+from mcugen.tradeoff.realize import (
     Figures,
     Network,
     Stitcher,
@@ -34,9 +34,9 @@ from mcugen.search.realize import (
     pinned,
     rescored,
 )
-from mcugen.search.schedule import Schedule
-from mcugen.search.sensitivity import cost_table, measure_losses, needed_forms, option_table
-from mcugen.search.solve import Bounds, Quantity, Weights, explain, solve
+from mcugen.tradeoff.schedule import Schedule
+from mcugen.tradeoff.sensitivity import cost_table, measure_losses, needed_forms, option_table
+from mcugen.tradeoff.solve import Bounds, Quantity, Weights, explain, solve
 
 Status = Callable[[str], None]
 Progress = Callable[[int, int, str], None]

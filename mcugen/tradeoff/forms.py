@@ -25,8 +25,8 @@ from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.walk import LayerData
 from mcugen.quantize.weights import quantize_weights
 from mcugen.quantize.widths import WIDTHS
-from mcugen.search.options import DENSE, Form
-from mcugen.search.schedule import Schedule
+from mcugen.tradeoff.options import DENSE, Form
+from mcugen.tradeoff.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

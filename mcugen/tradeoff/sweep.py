@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from mcugen.errors import BudgetError, MissingToolError, OptionError
 from mcugen.quantize.options import QuantOptions
-from mcugen.search.cache import digest
-from mcugen.search.problem import Problem, SearchOptions
-from mcugen.search.search import Search
+from mcugen.tradeoff.cache import digest
+from mcugen.tradeoff.problem import Problem, SearchOptions
+from mcugen.tradeoff.search import Search
 
 if TYPE_CHECKING:
     import optuna

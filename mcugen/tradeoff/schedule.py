@@ -21,7 +21,7 @@ from mcugen.passes.remove_channels import Removal
 from mcugen.plan.chains import Chain, make_chain
 from mcugen.plan.lifetimes import find_buffers, live_bytes
 from mcugen.plan.planner import Planned, plan_best_order
-from mcugen.search.options import Form, Option
+from mcugen.tradeoff.options import Form, Option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,8 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from mcugen.search.options import Choice, Form, Option, Table, choice_of, undominated
-from mcugen.search.solve import Bounds, Quantity, explain, solve, within
+from mcugen.tradeoff.options import Choice, Form, Option, Table, choice_of, undominated
+from mcugen.tradeoff.solve import Bounds, Quantity, explain, solve, within
 
 FORMS = (Form(), Form(bits=4), Form(pattern="block2x2", sparsity=0.5), Form(bits=2))
 QUANTITIES: tuple[Quantity, ...] = ("loss", "flash", "ram", "cycles")

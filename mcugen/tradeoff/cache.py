@@ -16,7 +16,7 @@ from mcugen.files import replacing
 from mcugen.ir.graph import Graph
 from mcugen.ir.text import to_text
 from mcugen.ops.base import Op
-from mcugen.search.options import Form
+from mcugen.tradeoff.options import Form
 
 SAVE_EVERY = 16  # losses; the rest is measured again after an interruption
 

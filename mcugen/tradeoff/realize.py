@@ -25,12 +25,12 @@ from mcugen.pruning.reconstruct import reconstruct
 from mcugen.quantize.adaround import Progress
 from mcugen.quantize.options import QuantOptions
 from mcugen.quantize.quantize import quantize
-from mcugen.search.forms import Former
-from mcugen.search.measure import Measure, Tensors, integer_loss
-from mcugen.search.options import Choice, Form
 from mcugen.simulate.profile import profile_target
 from mcugen.simulate.program import program_of
 from mcugen.simulate.size import network_size
+from mcugen.tradeoff.forms import Former
+from mcugen.tradeoff.measure import Measure, Tensors, integer_loss
+from mcugen.tradeoff.options import Choice, Form
 
 Arrays = Sequence[NDArray[np.float32]]
 Labelled = tuple[Arrays, NDArray[np.generic]]

@@ -10,10 +10,10 @@ from typing import Any
 from mcugen.errors import BudgetError
 from mcugen.evaluate import Accuracy
 from mcugen.pipeline import CompileOptions
-from mcugen.search.measure import Measure
-from mcugen.search.options import Choice, Table, code_bytes
-from mcugen.search.realize import Figures, Network, pinned
-from mcugen.search.solve import Bounds
+from mcugen.tradeoff.measure import Measure
+from mcugen.tradeoff.options import Choice, Table, code_bytes
+from mcugen.tradeoff.realize import Figures, Network, pinned
+from mcugen.tradeoff.solve import Bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
