@@ -32,6 +32,7 @@ ZETA, GAMMA = 1.1, -0.1
 BETA_START, BETA_END = 20.0, 2.0
 WARM_UP = 0.2  # of the steps, without the penalty that drives towards 0 or 1
 PENALTY = 0.01  # for each weight, beside an error that is 1 for the rounding to nearest
+HELD = 4  # one of so many samples is not learned from, but says whether learning was of use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,15 @@ class Rounding:
 
     def to_nearest(self) -> Rounding:
         """The same layer as rounding to nearest leaves it."""
+        return self._with(torch.from_numpy(self.made.ints.astype(np.float32)) - self.floor > 0.5)
+
+    def settled(self) -> Rounding:
+        """The same layer with every weight where it tends to."""
+        return self._with(self.up() >= 0.5)
+
+    def _with(self, up: torch.Tensor) -> Rounding:
         made = copy(self)
-        steps = torch.from_numpy(self.made.ints.astype(np.float32)) - self.floor
-        made.v = torch.where(steps > 0.5, 10.0, -10.0)
+        made.v = torch.where(up, 10.0, -10.0).requires_grad_()
         return made
 
     def decided(self) -> WeightQuant:
@@ -128,6 +135,8 @@ class _Learner:
         self.rounded: Tensors = {
             n: fake_quantize(x, self.qparams[n]) for n, x in self.exact.items()
         }
+        order = torch.from_numpy(self.random.permutation(len(samples[0])))
+        self.held, self.taught = order[: len(order) // HELD], order[len(order) // HELD :]
         self.blocks = blocks(graph)
         self.done = 0
         self.total = sum(self._steps(self._layers(block)) for block in self.blocks)
@@ -156,12 +165,12 @@ class _Learner:
                 arrays = node.op.weight_arrays
                 assert arrays is not None
                 roundings[node.name] = Rounding(arrays[0], self.weights[node.name])
-                self._learn([node], roundings, self.rounded, [node.name])
+                self._learn_tested([node], roundings, self.rounded, [node.name])
                 self.weights[node.name] = roundings[node.name].decided()
             self._make_rounded(node)
         if len(roundings) > 1:
             outputs = [n.name for n in block if self._leaves(n, block)]
-            self._learn(block, roundings, entry, outputs)
+            self._learn_tested(block, roundings, entry, outputs)
         self.rounded = entry
         for node in block:
             if node.name in roundings:
@@ -202,6 +211,29 @@ class _Learner:
         self.exact = {n: x for n, x in self.exact.items() if n in read}
         self.rounded = {n: x for n, x in self.rounded.items() if n in read}
 
+    def _learn_tested(
+        self,
+        nodes: Sequence[Node],
+        roundings: dict[str, Rounding],
+        entry: Tensors,
+        outputs: Sequence[str],
+    ) -> None:
+        """Learn, and keep it where samples that were held back are better for it.
+
+        Few samples teach what is not so of others; a layer may then stay rounded to nearest, and
+        the layers of a block as each of them had learned by itself.
+        """
+        by_itself = len(nodes) == 1
+        before = {n: r.to_nearest() if by_itself else r.settled() for n, r in roundings.items()}
+        self._learn(nodes, roundings, entry, outputs)
+        if not len(self.held):
+            return
+        after = {n: r.settled() for n, r in roundings.items()}
+        with torch.no_grad():
+            old, new = (self._error(nodes, r, entry, outputs, self.held) for r in (before, after))
+        if old <= new:
+            roundings |= {node.name: before[node.name] for node in nodes if node.name in before}
+
     def _learn(
         self,
         nodes: Sequence[Node],
@@ -214,11 +246,12 @@ class _Learner:
         steps = self.options.layer_steps if len(nodes) == 1 else self.options.block_steps
         optimizer = torch.optim.Adam([r.v for r in learned], lr=self.options.rate)
         nearest = {n: r.to_nearest() for n, r in roundings.items()}
-        first = self._error(nodes, nearest, entry, outputs, slice(0, self.options.batch))
+        with torch.no_grad():
+            first = self._error(nodes, nearest, entry, outputs, self.taught[: self.options.batch])
         unit = max(float(first), 1e-20)
-        count = len(next(iter(entry.values())))
         for step in range(steps):
-            chosen = torch.from_numpy(self.random.permutation(count)[: self.options.batch])
+            drawn = self.random.permutation(len(self.taught))[: self.options.batch]
+            chosen = self.taught[torch.from_numpy(drawn)]
             with torch.enable_grad():
                 loss = self._error(nodes, roundings, entry, outputs, chosen) / unit
                 past = step / steps - WARM_UP
@@ -239,7 +272,7 @@ class _Learner:
         roundings: Mapping[str, Rounding],
         entry: Tensors,
         outputs: Sequence[str],
-        chosen: torch.Tensor | slice,
+        chosen: torch.Tensor,
     ) -> torch.Tensor:
         values: Tensors = {}
         for node in nodes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from mcugen.ops.base import Op
+from mcugen.quantize import adaround
 from mcugen.quantize.adaround import AdaRoundOptions, learn_rounding
 from mcugen.quantize.blocks import blocks
 from mcugen.quantize.options import QuantOptions
@@ -92,3 +94,19 @@ def test_the_same_seed_gives_the_same_integers_and_every_step_is_told() -> None:
     layers, joint = len(one.weights), sum(len(block) > 1 for block in blocks(graph))
     assert told[-1][:2] == (4 * layers + 3 * joint, 4 * layers + 3 * joint)
     assert [step[0] for step in told] == list(range(1, len(told) + 1))
+
+
+def test_what_few_samples_teach_wrong_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    graph = folded(nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 4)), (1, 64))
+    noise = np.random.default_rng(0).normal(size=(508, 64)).astype(np.float32)
+    few, others = [noise[:8]], [noise[8:]]
+    bits = {node.name: 4 for node in graph.layers}
+    nearest = quantize(graph, few, QuantOptions(bias_correction=False), bits)
+    options = replace(QUICK, correct_bias=False)
+    tested = learn_rounding(graph, few, nearest, options)
+    monkeypatch.setattr(adaround, "HELD", 100)
+    untested = learn_rounding(graph, few, nearest, options)
+    gain = [output_sqnr(graph, made, others) for made in (nearest, tested, untested)]
+    assert gain[1] > gain[0] - 0.2
+    assert gain[1] > gain[2] + 0.5
