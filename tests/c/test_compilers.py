@@ -37,6 +37,7 @@ def test_the_networks_call_every_kernel(folder: Folder) -> None:
     assert {call.function for call in calls} == there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 @by_compiler(COMPILERS)
 def test_it_compiles_as_c99(
@@ -59,6 +60,7 @@ def test_the_kernels_for_a_core_compile_as_c99(tool: Tool, compiler: str, tmp_pa
             check_run([tool(command), *flags, *C99, level, "-c", *sources], tmp_path)
 
 
+@pytest.mark.slow
 @by_compiler(COMPILERS)
 def test_int16_compiles_as_c99(tool: Tool, compiler: str, tmp_path: Path) -> None:
     command, *flags = COMPILERS[compiler]

@@ -89,6 +89,7 @@ def test_cc_star_dot_c_is_enough(folder: Folder, tool: Tool, compiler: str, app:
     check_program(folder, app / "app")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("c", "cxx"), [("gcc", "g++"), ("clang", "clang++"), ("gcc", "clang++")])
 def test_cpp_links_with_the_c(folder: Folder, tool: Tool, c: str, cxx: str, app: Path) -> None:
     """The header gives the functions C linkage."""
@@ -99,6 +100,7 @@ def test_cpp_links_with_the_c(folder: Folder, tool: Tool, c: str, cxx: str, app:
     check_program(folder, app / "app")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cxx", ["g++", "clang++"])
 def test_c_links_with_the_network_compiled_as_cpp(
     folder: Folder, tool: Tool, cxx: str, app: Path

@@ -128,6 +128,7 @@ def test_names_of_layers_never_reach_the_c(tmp_path: Path, tool: Callable[[str],
     assert compiles_strictly(out, tool("gcc"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["class", '"', "\\", "a\nb"])
 def test_name_that_breaks_source_text(name: str, tmp_path: Path) -> None:
     report = build_module(Chain(name), tmp_path / "out", (1, 4))
@@ -341,6 +342,7 @@ def test_unfit_calibration(x: NDArray[Any], message: str, net_file: Path, tmp_pa
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--calib", "--eval"])
 def test_data_that_cannot_be_read(
     option: str, net_file: Path, data_file: Path, tmp_path: Path
@@ -360,6 +362,7 @@ LABELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
 def test_unfit_labels(y: NDArray[Any], net_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
@@ -380,6 +383,7 @@ EXTREME: dict[str, NDArray[np.float32]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", EXTREME.values(), ids=EXTREME)
 @pytest.mark.parametrize("ranges", ["minmax", "percentile:99"])
 def test_extreme_calibration(x: NDArray[np.float32], ranges: str, tmp_path: Path) -> None:
@@ -424,6 +428,7 @@ def test_constant_channels_and_outputs_that_are_all_zero(tmp_path: Path) -> None
             assert not np.any(y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e30, 1e-30, 1e-42, 0.0])
 def test_extreme_weights(factor: float, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -198,6 +198,7 @@ def test_a_tuned_network_keeps_its_bits_and_has_its_kernels_chosen(
     assert result.report["flash_bytes"] <= 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [

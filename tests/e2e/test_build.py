@@ -58,6 +58,7 @@ def float_result(result: BuildResult, x: NDArray[np.float32]) -> NDArray[np.gene
     return y
 
 
+@pytest.mark.slow
 def test_module_program_and_path_give_the_same_network(net_file: Path, tmp_path: Path) -> None:
     x = samples()
     common: Any = {"board": "cortex-m4", "calibration": x, "simulate": 0, "name": "net"}
@@ -76,6 +77,7 @@ def test_module_program_and_path_give_the_same_network(net_file: Path, tmp_path:
     assert [r.report["digest"] for r in results] == [results[0].report["digest"]] * 4
 
 
+@pytest.mark.slow
 def test_program_without_a_name_is_called_network(tmp_path: Path) -> None:
     result = api.build(
         exported(small_net(), SHAPE),
@@ -89,6 +91,7 @@ def test_program_without_a_name_is_called_network(tmp_path: Path) -> None:
     assert len(result.report["verification"]) == 3 - len(result.report["not_verified"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["harness", "semihosting", "trace_mark"])
 def test_a_network_may_bear_the_name_of_a_test_programs_header(
     name: str, net_file: Path, data_file: Path, tmp_path: Path
@@ -181,6 +184,7 @@ def test_double_rounding(net_file: Path, data_file: Path, built: Path, tmp_path:
     assert report_of(double)["verification"]["host"]["mismatches"] == 0
 
 
+@pytest.mark.slow
 def test_input_layout_changes_the_c_api_and_no_float_result(
     net_file: Path, data_file: Path, built: Path, tmp_path: Path
 ) -> None:

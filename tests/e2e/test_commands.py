@@ -209,6 +209,7 @@ def test_folder_that_is_a_file(command: Command, net_file: Path) -> None:
     assert "is not a folder" in refused(command[0], net_file, *command[1])
 
 
+@pytest.mark.slow
 def test_a_users_own_board_is_not_needed_again(root: Path, net_file: Path, tmp_path: Path) -> None:
     text = (root / "boards" / "stm32f407vg.toml").read_text("utf-8")
     text = re.sub(r'\nname = ".*"', '\nname = "my-board"', text, count=1)
@@ -280,6 +281,7 @@ WRONG_INPUTS: dict[str, tuple[NDArray[Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("x", "message"), WRONG_INPUTS.values(), ids=WRONG_INPUTS)
 def test_run_on_wrong_arrays(x: NDArray[Any], message: str, built: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
@@ -355,6 +357,7 @@ def test_profile(built: Path, tool: Any) -> None:
     assert found["cycles"] >= found["instructions"]
 
 
+@pytest.mark.slow
 def test_profile_sets_the_model_against_the_count(built: Path, tool: Any) -> None:
     tool("qemu-system-arm")
     tool("arm-none-eabi-gcc")

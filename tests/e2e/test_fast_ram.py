@@ -56,6 +56,7 @@ def test_a_core_runs_and_profiles_it(split: Path) -> None:
     assert mcugen("verify", split).exit_code == 0
 
 
+@pytest.mark.slow
 def test_the_summary_shows_both_blocks(net_file: Path, tmp_path: Path) -> None:
     arguments = ("--board", "stm32h743zi", "--out", tmp_path / "net", "--simulate", 0)
     result = mcugen("build", net_file, *arguments, "--fast-ram", "64")

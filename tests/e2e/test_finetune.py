@@ -349,6 +349,7 @@ def test_every_impossible_choice_is_told_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_a_file_and_the_network_in_memory_build_alike(tmp_path: Path) -> None:
     path = saved(exported(small_net(), SHAPE), tmp_path / "net.pt2")
     out = tmp_path / "t.mcugen"

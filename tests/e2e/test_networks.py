@@ -39,6 +39,7 @@ class Fusion(nn.Module):
         return self.head(torch.cat(parts, 1)).softmax(-1), self.signal(heard)
 
 
+@pytest.mark.slow
 def test_three_inputs_and_two_outputs(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = Fusion().eval()
@@ -114,6 +115,7 @@ class Twice(nn.Module):
         return torch.relu(self.norm(self.conv(self.other(x))))
 
 
+@pytest.mark.slow
 def test_a_module_that_is_used_twice(tmp_path: Path) -> None:
     torch.manual_seed(0)
     x = np.random.default_rng(0).normal(size=(16, 3, 6, 6)).astype(np.float32)

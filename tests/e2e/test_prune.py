@@ -79,6 +79,7 @@ def shares(report: dict[str, Any]) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["magnitude", "obs"])
 def test_three_quarters_in_blocks_are_gone_and_skipped(
     model: Path, data: Path, tmp_path: Path, criterion: str
@@ -100,6 +101,7 @@ def test_three_quarters_in_blocks_are_gone_and_skipped(
     assert report["verification"]["host"]["mismatches"] == 0
 
 
+@pytest.mark.slow
 def test_the_table_shows_zeros_and_all_three_accuracies(
     model: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -110,6 +112,7 @@ def test_the_table_shows_zeros_and_all_three_accuracies(
     assert "top-1 float 100 %, pruned " in shown
 
 
+@pytest.mark.slow
 def test_pruning_changes_the_digest_and_is_the_same_every_time(
     model: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +124,7 @@ def test_pruning_changes_the_digest_and_is_the_same_every_time(
     assert (one / "reference.mcugen").read_bytes() == (two / "reference.mcugen").read_bytes()
 
 
+@pytest.mark.slow
 def test_from_python(data: Path, tmp_path: Path) -> None:
     x = np.load(data)["x"]
     result = package.build(
@@ -169,6 +173,7 @@ def test_an_empty_layer_folds_to_its_bias_where_that_is_allowed(
     assert report["verification"]["host"]["mismatches"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["oneshot", "cubic"])
 def test_what_was_pruned_and_trained_is_what_is_built(
     model: Path, data: Path, tmp_path: Path, schedule: str
@@ -213,6 +218,7 @@ def test_the_simulated_core_gives_the_bits_of_what_was_pruned(
     assert (simulated["inputs"], simulated["mismatches"]) == (2, 0)
 
 
+@pytest.mark.slow
 def test_channels_stay_away_while_the_others_are_trained(
     model: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +232,7 @@ def test_channels_stay_away_while_the_others_are_trained(
     assert small["verification"]["host"]["mismatches"] == 0
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> None:
     def options(out: Path, **more: Any) -> FinetuneOptions:
         pruning = PruneTraining(

@@ -57,6 +57,7 @@ def test_the_same_from_python(net_file: Path, data_file: Path) -> None:
     assert found.values()["layers"] == told["layers"]
 
 
+@pytest.mark.slow
 def test_the_report_is_one_page_and_its_pictures(
     net_file: Path, data_file: Path, tmp_path: Path
 ) -> None:

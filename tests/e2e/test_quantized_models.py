@@ -54,6 +54,7 @@ def test_its_scales_stand_in_the_report_and_nothing_is_calibrated(
     assert report["verification"]["host"]["mismatches"] == 0
 
 
+@pytest.mark.slow
 def test_the_c_computes_what_torch_computes(program: ExportedProgram, tmp_path: Path) -> None:
     package.build(program, board="cortex-m4", out=tmp_path / "net", simulate=0)
     x = noise(40, *SHAPE[1:])
@@ -112,6 +113,7 @@ class Partly(nn.Module):
         return y.flatten(1)
 
 
+@pytest.mark.slow
 def test_what_is_left_unsaid_is_told(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = saved(exported(Partly(), SHAPE), tmp_path / "net.pt2")

@@ -180,6 +180,7 @@ def test_trials_go_on_from_their_storage(model: Path, data: Path, tmp_path: Path
     assert two["chosen"]["measured"]["loss"] == min(trial["worth"] for trial in two["trials"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -29,6 +29,7 @@ def pruned_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board", ["cortex-m4", "cortex-m0plus"])
 def test_zeros_are_skipped_where_it_pays(pruned_file: Path, tmp_path: Path, board: str) -> None:
     folder = tmp_path / "out"

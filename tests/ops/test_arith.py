@@ -285,6 +285,7 @@ class Gated(nn.Module):
         return cast("torch.Tensor", self.last(torch.relu(left + right) * gate - right))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_channels_are_removed_without_changing_a_bit(seed: int) -> None:
     module = Gated(seed)

@@ -38,6 +38,7 @@ def kinds(compiled: Compilation) -> list[str]:
     return [node.op.kind for node in compiled.graph.layers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layers", "shape", "left"),
     [

@@ -120,6 +120,7 @@ def convolutions(draw: st.DrawFn) -> Case:
     return op, (h, w, in_ch), (*window.output_size((h, w)), out_ch)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(convolutions())
 def test_any_convolution(case: Case) -> None:
@@ -127,6 +128,7 @@ def test_any_convolution(case: Case) -> None:
     check_op(op, (source,), output, target=DSP, minimum=20)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 11), st.integers(0, 99))
 def test_any_linear_layer(rows: int, in_ch: int, out_ch: int, seed: int) -> None:
@@ -143,6 +145,7 @@ def winograd(seed: int, channels: tuple[int, int], size: tuple[int, int], pads: 
     return op, (*size, channels[0]), (*window.output_size(size), channels[1])
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.tuples(st.sampled_from([16, 32]), st.sampled_from([4, 12])),

@@ -36,6 +36,7 @@ def cases(draw: st.DrawFn) -> tuple[VectorConv, Image, Image]:
     return op, (h, w, in_ch), (*window.output_size((h, w)), out_ch)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_any_convolution(case: tuple[VectorConv, Image, Image]) -> None:

@@ -100,6 +100,7 @@ def layers(draw: st.DrawFn) -> Case:
     return case(op, (draw(st.integers(kernel[0], 14)), draw(st.integers(kernel[1], 17))))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(layers(), st.integers(0, 2))
 def test_any_layer(layer: Case, rank: int) -> None:

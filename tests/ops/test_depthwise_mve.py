@@ -30,6 +30,7 @@ def cases(draw: st.DrawFn) -> tuple[VectorConv, Image, Image]:
     return op, (h, w, ch), (*window.output_size((h, w)), ch)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(cases())
 def test_any_depthwise_convolution(case: tuple[VectorConv, Image, Image]) -> None:

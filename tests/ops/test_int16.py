@@ -48,6 +48,7 @@ def write(view: NetworkView, folder: str) -> Path:
     return Path(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_c_equals_the_reference(part: int) -> None:
     graph, view = networks()[part]
@@ -58,6 +59,7 @@ def test_the_c_equals_the_reference(part: int) -> None:
     assert found.mismatches == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_sanitizers_find_nothing(part: int) -> None:
     graph, view = networks()[part]
@@ -221,6 +223,7 @@ class Mixed(nn.Module):
         return y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activations",
     [

@@ -46,6 +46,7 @@ def linear(rng: np.random.Generator, in_ch: int, out_ch: int) -> FastLinear:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 99), st.integers(1, 3), st.integers(2, 23), st.integers(1, 9))
 def test_any_layer(seed: int, rows: int, in_ch: int, out_ch: int) -> None:
@@ -80,6 +81,7 @@ def side_by_side(seed: int) -> Graph:
     return check(graph, "integer", "the test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CORES)
 def test_on_the_simulated_core(name: str) -> None:
     check_on_core(side_by_side(1), name, minimum=100)

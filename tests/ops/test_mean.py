@@ -56,6 +56,7 @@ def test_every_set_of_axes_means_what_torch_means(
     check_forward(Reduce(reduction, DIMS), IMAGE, layout=layout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requant", ["single", "double"])
 @pytest.mark.parametrize("reduction", REDUCTIONS, ids=lambda f: f.__name__)
 def test_images(reduction: Reduction, requant: RequantMode) -> None:

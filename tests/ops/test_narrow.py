@@ -145,6 +145,7 @@ def convolutions(draw: st.DrawFn) -> Case:
     return narrow_conv(draw(st.integers(0, 99)), bits, channels, window, size, kind)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(convolutions(), st.sampled_from(list(FAST)))
 def test_any_convolution(case: Case, target: Target) -> None:

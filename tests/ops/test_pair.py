@@ -98,6 +98,7 @@ def depthwise_cases(draw: st.DrawFn) -> Case:
     return case_of(rng, (*size, ch), (ch, *window.kernel, 1), window)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(dense_cases())
 def test_any_convolution(case: Case) -> None:
@@ -105,6 +106,7 @@ def test_any_convolution(case: Case) -> None:
     check_op(op, (source,), output, target=M0PLUS, minimum=20)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(depthwise_cases())
 def test_any_depthwise_convolution(case: Case) -> None:
@@ -199,6 +201,7 @@ def side_by_side(seed: int) -> Graph:
     return check(graph, "integer", "the test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CORES)
 def test_on_the_simulated_core(name: str) -> None:
     for seed in range(3):

@@ -97,12 +97,14 @@ class All(nn.Module):
         return tuple(part(x) for part in self.parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requant", ["single", "double"])
 @pytest.mark.parametrize("pools", [MAX_POOLS, AVG_POOLS], ids=["max", "avg"])
 def test_images(pools: list[nn.Module], requant: RequantMode) -> None:
     check_module(All(pools), IMAGE, requant=requant)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
 def test_sequences(layout: InputLayout) -> None:
     check_module(All(SEQUENCE_POOLS), SEQUENCE, layout=layout)

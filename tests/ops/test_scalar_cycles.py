@@ -55,6 +55,7 @@ def chain() -> Graph:
     return check(graph, "integer", "the test")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CORES)
 def test_the_model_is_near_the_count(name: str, tmp_path: Path) -> None:
     core, graph = core_named(name).core, chain()

@@ -55,12 +55,14 @@ def convolutions(draw: st.DrawFn) -> Case:
     return op, ((h, w, in_ch),), (*window.output_size((h, w)), out_ch)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(convolutions())
 def test_any_convolution(case: Case) -> None:
     check_op(*case, target=DSP, minimum=16)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(1, 600), st.integers(1, 9), st.integers(1, 3), st.sampled_from(MASKS),

@@ -38,6 +38,7 @@ def layer(seed: int, channels: tuple[int, int], mask: str) -> OneKernelConv:
     return sparse_conv(seed, channels, ONE, mask, VARIANT)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(1, 5), st.integers(1, 11), st.integers(1, 300), st.integers(1, 7),

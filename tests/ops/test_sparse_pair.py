@@ -49,6 +49,7 @@ def convolutions(draw: st.DrawFn) -> Case:
     return op, ((h, w, in_ch),), (*window.output_size((h, w)), out_ch)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(convolutions(), st.sampled_from([M0PLUS, M3]))
 def test_any_convolution(case: Case, target: Target) -> None:

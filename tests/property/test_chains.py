@@ -148,6 +148,7 @@ DEEP: list[Layer] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height", [15, 16, 17, 18])
 def test_rows_of_odd_heights_equal_the_reference(height: int) -> None:
     graph = integer_graph(DEEP, 4, (height, 4))
@@ -210,6 +211,7 @@ def test_the_chosen_chains_need_least_of_all() -> None:
 SPARSE: list[Layer] = [("max", 2, 3, 0, 4), ("conv", 3, 1, 1, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [DEEP, SPARSE], ids=["deep", "sparse"])
 @pytest.mark.parametrize("height", [15, 16, 17])
 def test_an_input_in_rows_equals_the_reference(steps: list[Layer], height: int) -> None:

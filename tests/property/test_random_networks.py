@@ -75,6 +75,7 @@ def test_removing_channels_changes_no_bit(recipe: Recipe, activations: tuple[str
     check_c(cut, inputs)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, **SETTINGS)  # type: ignore[arg-type]
 @given(recipes(10))
 def test_float_passes_keep_the_function(recipe: Recipe) -> None:
@@ -91,6 +92,7 @@ def test_float_passes_keep_the_function(recipe: Recipe) -> None:
                 assert error < 1e-4, f"{name} changes the function by {error:g}"
 
 
+@pytest.mark.slow
 @settings(max_examples=8, **SETTINGS)  # type: ignore[arg-type]
 @given(recipes(6))
 def test_the_same_network_gives_the_same_bytes(recipe: Recipe) -> None:

@@ -69,6 +69,7 @@ def test_the_same_network_gives_the_same_bytes(tuned: TunedNetwork, file: Path) 
     assert file.read_bytes() == before
 
 
+@pytest.mark.slow
 @settings(max_examples=12, **SETTINGS)  # type: ignore[arg-type]
 @given(recipes(8))
 def test_every_operator_can_be_written(recipe: Recipe) -> None:

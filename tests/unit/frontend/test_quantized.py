@@ -199,6 +199,7 @@ def test_a_weight_by_input_channel_is_refused_and_everything_told_at_once() -> N
     assert "quantize_per_tensor: quantization to int16 is not supported" in told
 
 
+@pytest.mark.slow
 def test_a_file_is_read_by_a_process_that_knows_nothing_of_it(tmp_path: Path) -> None:
     path = saved(exported(QuantizedNet(), SHAPE), tmp_path / "net.pt2")
     script = (

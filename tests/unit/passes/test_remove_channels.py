@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,6 +54,7 @@ def compile_both(
     return compile_graph(graph, [x], with_pass), compile_graph(graph, [x], without)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 9), st.integers(1, 2), st.integers(3, 7))
 def test_no_output_bit_changes(seed: int, channels: int, stride: int, size: int) -> None:

@@ -210,6 +210,7 @@ def test_refitting_keeps_the_zeros_and_mends_the_outputs(pattern: str) -> None:
     assert error(refitted) < 0.5 * error(apply_masks(GRAPH, masks))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["unstructured", "block2x2", "1:4"])
 def test_rounds_lose_less_than_all_at_once(pattern: str) -> None:
     amount = {"sparsity": None} if pattern == "1:4" else {"sparsity": 0.75}
@@ -221,6 +222,7 @@ def test_rounds_lose_less_than_all_at_once(pattern: str) -> None:
     assert error(often) < error(once)
 
 
+@pytest.mark.slow
 def test_second_order_beats_chance() -> None:
     made = {form: error(prune_graph(GRAPH, SAMPLES, options(form))) for form in ("obs", "random")}
     assert made["obs"] < 0.2 * made["random"]

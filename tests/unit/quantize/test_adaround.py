@@ -72,6 +72,7 @@ def test_learned_rounding_beats_the_nearest_at_four_bits() -> None:
         assert np.abs(layer.ints).max() <= 7
 
 
+@pytest.mark.slow
 def test_the_command_line_name_is_the_method() -> None:
     graph, samples = graph_and_samples(8)
     made = quantize(graph, samples, QuantOptions(method="adaround"))

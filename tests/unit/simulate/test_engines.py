@@ -94,6 +94,7 @@ def test_an_unaligned_access_is_none_on_a_larger_core(chosen: Chosen, tmp_path: 
     run_tiny(chosen, tmp_path, UNALIGNED)
 
 
+@pytest.mark.slow
 @on(FIRST_OF_EACH)
 def test_a_program_that_does_not_end_is_an_error(chosen: Chosen, tmp_path: Path) -> None:
     endless = ("return 0;", 'for (;;) { __asm volatile(""); }')
@@ -115,6 +116,7 @@ def test_a_write_beside_the_arena_is_an_error(chosen: Chosen, tmp_path: Path, wh
         run_tiny(chosen, tmp_path, write)
 
 
+@pytest.mark.slow
 @on(PAIRS)
 def test_a_profile_is_plausible(
     chosen: Chosen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -94,6 +94,7 @@ def test_a_compiler_without_sanitizers_is_refused(
         host_compiler.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CORES)
 def test_a_core_computes_what_the_reference_says(
     name: str, compiled: Compilation, tmp_path: Path, tool: Callable[[str], str]
