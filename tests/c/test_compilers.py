@@ -78,6 +78,7 @@ def test_it_compiles_with_the_trace_hook(
     check_run([tool(command), *flags, *C99, "-DMCUGEN_TRACE", "-c", *sources], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["-O0", "-O2"])
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
 def test_it_compiles_as_cpp20(

@@ -118,6 +118,7 @@ def test_both_networks_in_one_translation_unit(folder: Folder, tool: Tool, app: 
     check_program(folder, app / "app")
 
 
+@pytest.mark.slow
 def test_cmake_builds_it_as_a_library(folder: Folder, tool: Tool, tmp_path: Path) -> None:
     cmake = tool("cmake")
     (tmp_path / "CMakeLists.txt").write_text(CMAKE)

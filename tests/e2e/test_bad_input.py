@@ -258,6 +258,7 @@ def test_model_that_is_no_file(tmp_path: Path) -> None:
         refused("inspect", path)
 
 
+@pytest.mark.slow
 def test_dynamic_batch_is_pinned_with_a_warning(tmp_path: Path) -> None:
     model = saved(dynamic_batch(small_net()), tmp_path / "net.pt2")
     result = mcugen("build", model, *BOARD, "--out", tmp_path / "out", "--quiet")

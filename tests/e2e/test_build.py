@@ -100,6 +100,7 @@ def test_a_network_may_bear_the_name_of_a_test_programs_header(
     assert (tmp_path / "out" / f"{name}.h").is_file()
 
 
+@pytest.mark.slow
 def test_board_may_be_a_path_object(root: Path, net_file: Path, tmp_path: Path) -> None:
     board = root / "boards" / "stm32f407vg.toml"
     result = api.build(net_file, board=board, out=tmp_path / "out", simulate=0)
@@ -146,6 +147,7 @@ def test_report_tells_the_truth(built: Path) -> None:
     assert report["verification"]["host"]["mismatches"] == 0
 
 
+@pytest.mark.slow
 def test_two_builds_give_the_same_bytes(
     net_file: Path, data_file: Path, built: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_json_is_the_report(net_file: Path, tmp_path: Path) -> None:
     assert warning in result.stderr
 
 
+@pytest.mark.slow
 def test_default_folder_and_name(
     net_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def test_verify(built: Path) -> None:
     assert re.fullmatch(r"\d{3} inputs, 0 mismatches in \d layers: host\n", result.stdout)
 
 
+@pytest.mark.slow
 def test_verify_on_all_targets_and_samples(built: Path, data_file: Path) -> None:
     options = ("--calib", data_file, "--sanitize", "--simulate", 3, "--board", "cortex-m3")
     found = json.loads(mcugen("verify", built, *options, "--json").stdout)
@@ -320,6 +321,7 @@ class TwoInTwoOut(nn.Module):
         return torch.relu(a) + b, a * b
 
 
+@pytest.mark.slow
 def test_run_with_several_inputs_and_outputs(tmp_path: Path) -> None:
     model = saved(exported(TwoInTwoOut(), (1, 4), (1, 4)), tmp_path / "net.pt2")
     folder = build(model, out=tmp_path / "out")
@@ -344,6 +346,7 @@ def test_run_with_several_inputs_and_outputs(tmp_path: Path) -> None:
 # profile and boards
 
 
+@pytest.mark.slow
 def test_profile(built: Path, tool: Any) -> None:
     tool("qemu-system-arm")
     tool("arm-none-eabi-gcc")

@@ -41,6 +41,7 @@ def test_the_report_tells_of_both_blocks(split: Path) -> None:
     assert report["board_ram_bytes"] == load_board("stm32h743zi").ram_bytes_beside_fast
 
 
+@pytest.mark.slow
 def test_the_folder_runs_and_verifies_in_two_blocks(split: Path, built: Path) -> None:
     result = mcugen("verify", split, "--simulate", "0")
     assert result.exit_code == 0, result.output
@@ -65,6 +66,7 @@ def test_the_summary_shows_both_blocks(net_file: Path, tmp_path: Path) -> None:
     assert "% of all accesses" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_fast_ram_that_takes_the_whole_arena_needs_no_second_block(
     net_file: Path, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def tune(model: Path, train: Path, out: Path, *options: object) -> dict[str, Any
     return dict(json.loads(result.stdout))
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_what_is_built(
     net_file: Path, train: Path, test: Path, tmp_path: Path
 ) -> None:
@@ -233,6 +234,7 @@ def test_options_that_a_tuned_network_has_settled_are_refused(
 # From Python
 
 
+@pytest.mark.slow
 def test_any_loader_and_loss_will_do(tmp_path: Path) -> None:
     x, y = labelled()
     loader = DataLoader(TensorDataset(x, y), batch_size=16, shuffle=True)

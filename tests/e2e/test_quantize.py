@@ -43,6 +43,7 @@ def test_methods_side_by_side(net_file: Path, data_file: Path) -> None:
     assert source["saturated"] == 0.0
 
 
+@pytest.mark.slow
 def test_the_same_from_python(net_file: Path, data_file: Path) -> None:
     files = ("quantize", net_file, "--calib", data_file, "--eval", data_file)
     told = json.loads(output_of(*files, "--compare", "estimate", "--json"))

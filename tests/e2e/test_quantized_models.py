@@ -39,6 +39,7 @@ def noise(count: int, *shape: int) -> NDArray[np.float32]:
     return 1.2 * np.random.default_rng(0).standard_normal((count, *shape)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_its_scales_stand_in_the_report_and_nothing_is_calibrated(
     quantized_file: Path, tmp_path: Path
 ) -> None:

@@ -239,6 +239,7 @@ def test_widths_mix(activations: tuple[str, ...]) -> None:
     check_module(Mixed(), (1, 2, 8, 8), activations=activations)
 
 
+@pytest.mark.slow
 def test_int16_is_finer_than_int8() -> None:
     """The weights' own 8 bits are what is left of the error."""
     outputs = []

@@ -153,6 +153,7 @@ def test_any_convolution(case: Case, target: Target) -> None:
     check_op(*case, target=target, minimum=20)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(list(FAST)),

@@ -189,6 +189,7 @@ class DeadChannels(nn.Module):
         return z
 
 
+@pytest.mark.slow
 def test_constant_channels_vanish_and_change_no_bit() -> None:
     module = DeadChannels()
     cut = check_module(module, (1, 2, 17, 15))

@@ -76,6 +76,7 @@ def test_any_linear_layer(in_ch: int, out_ch: int, rows: int, mask: str, seed: i
     check_op(op, ((*lead, in_ch),), (*lead, out_ch), target=DSP, minimum=16)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 32), st.integers(1, 40), st.sampled_from(MASKS), st.integers(0, 99))
 def test_any_layer_with_few_weights(in_ch: int, out_ch: int, mask: str, seed: int) -> None:

@@ -56,6 +56,7 @@ def test_any_convolution(case: Case, target: Target) -> None:
     check_op(*case, target=target, minimum=16)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(1, 600), st.integers(1, 9), st.integers(1, 3), st.sampled_from(MASKS),

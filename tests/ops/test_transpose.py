@@ -82,6 +82,7 @@ def test_shuffles_mean_what_torch_means(name: str, layout: InputLayout) -> None:
     check_forward(Apply(SHUFFLES[name][0]), (1, 8, 4, 6), layout=layout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHUFFLES)
 def test_shuffles_move_the_bytes_once_at_most(name: str) -> None:
     function, moves = SHUFFLES[name]

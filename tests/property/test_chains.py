@@ -178,6 +178,7 @@ def test_a_plan_for_ram_needs_less_and_at_least_its_bound() -> None:
     assert saving.arena.bound_bytes <= saving.arena.arena_bytes < plain.arena.arena_bytes
 
 
+@pytest.mark.slow
 def test_chains_are_formed_where_the_board_has_too_little_ram() -> None:
     graph, fast = integer_graph(DEEP, 4, (24, 8)), Target(optimize="speed")
     enough = make_plan(graph, fast).arena.arena_bytes
@@ -187,6 +188,7 @@ def test_chains_are_formed_where_the_board_has_too_little_ram() -> None:
     assert squeezed.arena.arena_bytes <= enough - 4
 
 
+@pytest.mark.slow
 def test_the_chosen_chains_need_least_of_all() -> None:
     graph = integer_graph(DEEP, 4, (16, 4))
     kernels = {layer.node.name: layer.kernel for layer in choose_kernels(graph, PORTABLE)}

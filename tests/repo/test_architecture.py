@@ -140,6 +140,7 @@ sys.exit("torch was imported" if "torch" in sys.modules else 0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["mcugen.cli", "mcugen.boards", "mcugen.emit", "mcugen.plan"])
 def test_importing_it_does_not_import_torch(package: str) -> None:
     command = [sys.executable, "-c", IMPORT_ALL, package]

@@ -117,6 +117,7 @@ def test_programs_of_other_float_types_become_float32(
     check_same(loaded, small_net().to(dtype).float())
 
 
+@pytest.mark.slow
 def test_compiled_module_is_unwrapped(net: SmallNet) -> None:
     loaded = load(torch.compile(net), WITH_SHAPE)  # type: ignore[arg-type]
     assert loaded.name == "SmallNet"

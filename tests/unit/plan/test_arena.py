@@ -37,6 +37,7 @@ def chains(draw: st.DrawFn) -> Buffers:
     return Buffers(home={}, all=tuple(made), distances=distances)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(chains(), st.randoms(use_true_random=False))
 def test_every_placement_is_proved(buffers: Buffers, random: object) -> None:

@@ -95,6 +95,7 @@ def largest_share(case: Case) -> float:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(cases())
 def test_no_split_has_a_larger_share(case: Case) -> None:
