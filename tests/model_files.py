@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -97,3 +98,41 @@ class Touch:
 
 def malicious_pickle(mark: Path) -> bytes:
     return pickle.dumps({"weight": Touch(mark)}, protocol=2)
+
+
+class TwoConvolutions(nn.Module):
+    """Float32 [N, channels[0], H, W] to class scores [N, classes]."""
+
+    def __init__(self, channels: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels[0], channels[1], 3, padding=1)
+        self.second = nn.Conv2d(channels[1], channels[2], 3, padding=1)
+        self.head = nn.Linear(channels[2], classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores, without softmax."""
+        y = self.second(self.first(x).relu()).relu()
+        scores: torch.Tensor = self.head(y.mean((2, 3)))
+        return scores
+
+
+def noise(seed: int, *shape: int) -> torch.Tensor:
+    """Normal samples, float32."""
+    values = np.random.default_rng(seed).normal(size=shape)
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def spread_scores(network: nn.Module, head: nn.Linear, samples: torch.Tensor) -> None:
+    """Change an untrained network's head so that every class is found about as often."""
+    with torch.no_grad():
+        scores = network(samples)
+        head.weight.div_(scores.std(0)[:, None])
+        head.bias.sub_(scores.mean(0)).div_(scores.std(0))
+
+
+def labelled(network: nn.Module, samples: torch.Tensor, path: Path) -> Path:
+    """A file of samples, and the network's own classes for labels."""
+    with torch.no_grad():
+        y = network(samples).argmax(1).numpy()
+    np.savez(path, x=samples.numpy(), y=y)
+    return path

@@ -223,16 +223,17 @@ class _Learner:
         Few samples teach what is not so of others; a layer may then stay rounded to nearest, and
         the layers of a block as each of them had learned by itself.
         """
-        by_itself = len(nodes) == 1
-        before = {n: r.to_nearest() if by_itself else r.settled() for n, r in roundings.items()}
+        own = [node.name for node in nodes if node.name in roundings]
+        kept = Rounding.to_nearest if len(nodes) == 1 else Rounding.settled
+        before = {n: kept(roundings[n]) for n in own}
         self._learn(nodes, roundings, entry, outputs)
         if not len(self.held):
             return
-        after = {n: r.settled() for n, r in roundings.items()}
+        after = {n: roundings[n].settled() for n in own}
         with torch.no_grad():
             old, new = (self._error(nodes, r, entry, outputs, self.held) for r in (before, after))
         if old <= new:
-            roundings |= {node.name: before[node.name] for node in nodes if node.name in before}
+            roundings |= before
 
     def _learn(
         self,

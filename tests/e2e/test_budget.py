@@ -15,7 +15,7 @@ from torch import nn
 import mcugen as package
 from mcugen.api import Budget
 from tests.command import build, mcugen, refused
-from tests.model_files import exported, saved
+from tests.model_files import exported, labelled, noise, saved, spread_scores
 
 SHAPE = (1, 3, 8, 8)
 
@@ -37,18 +37,14 @@ class Net(nn.Module):
 
 
 def samples(count: int = 80) -> torch.Tensor:
-    noise = np.random.default_rng(3).normal(size=(count, *SHAPE[1:]))
-    return torch.from_numpy(noise.astype(np.float32))
+    return noise(3, count, *SHAPE[1:])
 
 
 def net() -> Net:
     """Without training; it finds every class about as often."""
     torch.manual_seed(0)
     made = Net().eval()
-    with torch.no_grad():
-        scores = made(samples())
-        made.head.weight.div_(scores.std(0)[:, None])
-        made.head.bias.sub_(scores.mean(0)).div_(scores.std(0))
+    spread_scores(made, made.head, samples())
     return made
 
 
@@ -60,12 +56,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Samples, and the float network's own classes for labels."""
-    x = samples().numpy()
-    with torch.no_grad():
-        y = net()(samples()).argmax(1).numpy()
-    path = tmp_path_factory.mktemp("data") / "data.npz"
-    np.savez(path, x=x, y=y)
-    return path
+    return labelled(net(), samples(), tmp_path_factory.mktemp("data") / "data.npz")
 
 
 @pytest.fixture(scope="module")

@@ -10,42 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import mcugen as package
 from mcugen.finetuning import FinetuneOptions, finetune
 from mcugen.pruning.training import PruneTraining
 from mcugen.train.loop import TrainOptions
 from tests.command import build, mcugen, refused
-from tests.model_files import exported, saved
+from tests.model_files import TwoConvolutions, exported, labelled, noise, saved
 
 SHAPE = (1, 4, 8, 8)
 
 
-class Net(nn.Module):
-    """Float32 [N, 4, 8, 8] to class scores [N, 6], with enough channels for sparse kernels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(4, 16, 3, padding=1)
-        self.second = nn.Conv2d(16, 16, 3, padding=1)
-        self.head = nn.Linear(16, 6)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.second(self.first(x).relu()).relu()
-        scores: torch.Tensor = self.head(y.mean((2, 3)))
-        return scores
-
-
 def samples() -> torch.Tensor:
-    noise = np.random.default_rng(3).normal(size=(60, *SHAPE[1:]))
-    return torch.from_numpy(noise.astype(np.float32))
+    return noise(3, 60, *SHAPE[1:])
 
 
-def net() -> Net:
-    """Without training; it finds every class about as often."""
+def net() -> TwoConvolutions:
+    """With enough channels for sparse kernels; untrained, it finds every class about as often."""
     torch.manual_seed(0)
-    made = Net().eval()
+    made = TwoConvolutions((4, 16, 16), classes=6).eval()
     with torch.no_grad():
         made.head.bias.sub_(made(samples()).mean(0))
     return made
@@ -59,12 +42,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Samples, and the float network's own classes for labels."""
-    x = samples().numpy()
-    with torch.no_grad():
-        y = net()(samples()).argmax(1).numpy()
-    path = tmp_path_factory.mktemp("data") / "data.npz"
-    np.savez(path, x=x, y=y)
-    return path
+    return labelled(net(), samples(), tmp_path_factory.mktemp("data") / "data.npz")
 
 
 def report_of(folder: Path) -> dict[str, Any]:

@@ -10,45 +10,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import mcugen as package
 from mcugen.tradeoff.cache import Losses
 from mcugen.tradeoff.measure import Float
 from mcugen.tradeoff.options import Form
 from tests.command import build, mcugen, refused
-from tests.model_files import exported, saved
+from tests.model_files import TwoConvolutions, exported, labelled, noise, saved, spread_scores
 
 SHAPE = (1, 4, 6, 6)
 
 
-class Net(nn.Module):
-    """Float32 [N, 4, 6, 6] to class scores [N, 4]; wide enough for sparse kernels to win."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(4, 16, 3, padding=1)
-        self.second = nn.Conv2d(16, 64, 3, padding=1)
-        self.head = nn.Linear(64, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.second(self.first(x).relu()).relu()
-        scores: torch.Tensor = self.head(y.mean((2, 3)))
-        return scores
-
-
 def samples() -> torch.Tensor:
-    noise = np.random.default_rng(5).normal(size=(64, *SHAPE[1:]))
-    return torch.from_numpy(noise.astype(np.float32))
+    return noise(5, 64, *SHAPE[1:])
 
 
-def net() -> Net:
+def net() -> TwoConvolutions:
+    """Wide enough for sparse kernels to win."""
     torch.manual_seed(1)
-    made = Net().eval()
-    with torch.no_grad():
-        scores = made(samples())
-        made.head.weight.div_(scores.std(0)[:, None])
-        made.head.bias.sub_(scores.mean(0)).div_(scores.std(0))
+    made = TwoConvolutions((4, 16, 64), classes=4).eval()
+    spread_scores(made, made.head, samples())
     return made
 
 
@@ -59,12 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    x = samples().numpy()
-    with torch.no_grad():
-        y = net()(samples()).argmax(1).numpy()
-    path = tmp_path_factory.mktemp("data") / "data.npz"
-    np.savez(path, x=x, y=y)
-    return path
+    return labelled(net(), samples(), tmp_path_factory.mktemp("data") / "data.npz")
 
 
 FEW = ("--bits", "int8,int4", "--patterns", "block2x2", "--sparsities", "0.5,0.75")
