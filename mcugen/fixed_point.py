@@ -17,11 +17,12 @@ INT32_MAX = 2**31 - 1
 MAX_SHIFT = 62
 
 
-def quantize_multiplier(real: float, bits: int = 31) -> tuple[int, int]:
+def quantize_multiplier(real: float, bits: int = 31, zeros: int = 0) -> tuple[int, int]:
     """A non-negative real as (M, t) with real = M / 2^t, M of `bits` bits and t in [1, 62].
 
-    With 31 bits M is in [2^30, 2^31). Below 2^-32 the shift stays 62 and M loses bits, down to 0.
-    Raises ValueError at 2^30 and above, or where fewer bits leave no shift.
+    With 31 bits M is in [2^30, 2^31). The lowest `zeros` bits of M are zero. Below 2^-32 the shift
+    stays 62 and M loses bits, down to 0. Raises ValueError at 2^30 and above, or where fewer bits
+    leave no shift.
     Source: gemmlowp, "Low-precision matrix multiplication", section on fixed-point multipliers.
     """
     if not 0.0 <= real < 2.0 ** (bits - 1):
@@ -30,13 +31,16 @@ def quantize_multiplier(real: float, bits: int = 31) -> tuple[int, int]:
     if real == 0.0:
         return 0, MAX_SHIFT
     fraction, exponent = math.frexp(real)
+    bits -= zeros
     multiplier, shift = half_up(math.ldexp(fraction, bits)), bits - exponent
     if multiplier == 2**bits:
         # just below the limit the shift cannot fall any further, and M keeps its largest value
-        multiplier, shift = (2 ** (bits - 1), shift - 1) if shift > 1 else (2**bits - 1, shift)
-    if shift > MAX_SHIFT:
-        multiplier, shift = half_up(math.ldexp(real, MAX_SHIFT)), MAX_SHIFT
-    return multiplier, shift
+        last = shift + zeros == 1
+        multiplier, shift = (2**bits - 1, shift) if last else (2 ** (bits - 1), shift - 1)
+    if shift > MAX_SHIFT - zeros:
+        shift = MAX_SHIFT - zeros
+        multiplier = half_up(math.ldexp(real, shift))
+    return multiplier << zeros, shift + zeros
 
 
 def round_half_up(values: NDArray[np.float64]) -> IntArray:
@@ -110,14 +114,15 @@ def requantize_for(
     high: int,
     mode: RequantMode,
     bound: IntArray | None = None,
+    zeros: int = 0,
 ) -> Requantize:
     """Requantize with real factors `scales` [C] or [1].
 
     bound: the largest |accumulators| [C], where they may need more than 32 bits: multipliers then
-    have as many bits as leave the product below 2^62.
+    have as many bits as leave the product below 2^62; zeros: how many of their lowest bits are 0.
     """
     bits = [31] * len(scales) if bound is None else multiplier_bits(bound)
-    made = [quantize_multiplier(float(s), b) for s, b in zip(scales, bits, strict=True)]
+    made = [quantize_multiplier(float(s), b, zeros) for s, b in zip(scales, bits, strict=True)]
     pairs = np.array(made, np.int64).reshape(-1, 2)
     return Requantize(
         multiplier=pairs[:, 0],

@@ -21,6 +21,7 @@ from mcugen.fixed_point import (
 )
 from mcugen.ops.base import Clamp, ConstTable, Lowering
 
+SHORT_ZEROS = 15  # of a multiplier's 31 bits, so that kernels may keep 16
 ZERO_POINT_ROOM = 256  # steps; what is added to a scaled accumulator before it is clamped
 
 
@@ -92,11 +93,25 @@ def proved_requantize(
         raise ModelError(msg)
     low, high = clamp.to_int(target)
     requantize = requantize_for(
-        real, target.zero_point, low, high, ctx.requant, bound if wide else None
+        real,
+        target.zero_point,
+        low,
+        high,
+        ctx.requant,
+        bound=bound if wide else None,
+        zeros=SHORT_ZEROS if has_short_multipliers(ctx) else 0,
     )
     if not wide:
         prove_accumulator(bound, requantize, ctx)
     return requantize
+
+
+def has_short_multipliers(ctx: Lowering) -> bool:
+    """Whether 16 bits of a multiplier are enough: outputs are then off by 1/512 step at most.
+
+    Not where the rounding is somebody else's, and not for the 65,536 steps of int16.
+    """
+    return ctx.weights is not None and ctx.requant == "single" and not ctx.has_int16
 
 
 def pre_shift(shift: IntArray, mode: RequantMode) -> IntArray:

@@ -23,6 +23,7 @@ from mcugen.fixed_point import (
     Requantize,
     RequantMode,
     affine_for,
+    half_up,
     quantize_multiplier,
     requantize_for,
     round_half_up,
@@ -238,6 +239,21 @@ def test_multiplier_is_near_in_31_bits(real: float) -> None:
     multiplier, shift = quantize_multiplier(real)
     assert 2**30 <= multiplier < 2**31 and 1 <= shift <= 62
     assert abs(Fraction(multiplier, 2**shift) / Fraction(real) - 1) <= Fraction(1, 2**30)
+
+
+@given(st.floats(2.0**-32, 2.0**30, exclude_max=True))
+def test_short_multiplier_is_near_in_16_bits(real: float) -> None:
+    multiplier, shift = quantize_multiplier(real, zeros=15)
+    assert 2**30 <= multiplier < 2**31 and 1 <= shift <= 62
+    assert multiplier % 2**15 == 0
+    assert abs(Fraction(multiplier, 2**shift) / Fraction(real) - 1) <= Fraction(1, 2**16)
+
+
+@pytest.mark.parametrize("real", [0.0, 2.0**-70, 2.0**-62, 2.0**-47, 2.0**-33])
+def test_short_multiplier_of_next_to_nothing(real: float) -> None:
+    multiplier, shift = quantize_multiplier(real, zeros=15)
+    assert shift == 62
+    assert multiplier == 2**15 * half_up(real * 2**47)
 
 
 def test_round_half_up_rounds_halves_up() -> None:
