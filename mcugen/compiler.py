@@ -17,7 +17,7 @@ from mcugen.config import BuildOptions, FastRam
 from mcugen.data import load_calibration, load_eval, synthetic_inputs
 from mcugen.emit.write import REPORT, check_target, staging, write_files
 from mcugen.errors import CalibrationError, MissingToolError, OptionError
-from mcugen.evaluate import Accuracy, accuracy, layer_sqnr, stored_inputs
+from mcugen.evaluate import Accuracy, accuracy, layer_sqnr, pruning_error, stored_inputs
 from mcugen.frontend.export import input_shapes
 from mcugen.frontend.load import LoadOptions
 from mcugen.ir import serialize
@@ -243,6 +243,9 @@ def _write_and_verify(
         sqnr=layer_sqnr(compiled.float_graph, compiled.uncut_graph, data.calibration),
         size=size,
         accuracy=measured,
+        pruning=None
+        if options.prune is None
+        else pruning_error(compiled.dense_graph, compiled.float_graph, data.calibration),
         proof=proof,
         warnings=[
             *source.warnings,

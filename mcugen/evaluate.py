@@ -43,6 +43,19 @@ class Accuracy:
     pruned_value: float | None = None  # in float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruningError:
+    """How far pruning moved the first output, in float, on samples it may have been fitted to.
+
+    `same_largest`: percent of the samples whose largest output is the one it was, which for
+    classifiers is their class; None for a single output.
+    """
+
+    samples: int
+    sqnr_db: float
+    same_largest: float | None
+
+
 def stored_inputs(graph: Graph, samples: Inputs) -> list[NDArray[np.float32]]:
     """Samples [N, *shape] in the model's own axis order, as the graph stores them."""
     return [
@@ -137,6 +150,17 @@ def layer_sqnr(float_graph: Graph, integer_graph: Graph, stored: Inputs) -> dict
 
     run(integer_graph, quantize_inputs(integer_graph, some), observe)
     return found
+
+
+def pruning_error(dense: Graph, pruned: Graph, stored: Inputs) -> PruningError:
+    """The pruned float graph against the graph it was made of."""
+    exact, got = (float_outputs(graph, stored)[0] for graph in (dense, pruned))
+    largest, found = (x.reshape(len(x), -1).argmax(axis=1) for x in (exact, got))
+    return PruningError(
+        samples=len(exact),
+        sqnr_db=sqnr_db(exact, got),
+        same_largest=100.0 * float(np.mean(largest == found)) if exact[0].size > 1 else None,
+    )
 
 
 def sqnr_db(signal: NDArray[np.float32], approximation: NDArray[np.floating]) -> float:

@@ -13,7 +13,7 @@ from mcugen.ir.graph import Graph, Node, QParams
 from mcugen.ops.base import IntOp
 
 if TYPE_CHECKING:
-    from mcugen.evaluate import Accuracy
+    from mcugen.evaluate import Accuracy, PruningError
     from mcugen.pipeline import Compilation, PassRecord
     from mcugen.simulate.size import Size
     from mcugen.verify.everywhere import Proof
@@ -29,6 +29,7 @@ def make_report(
     sqnr: Mapping[str, float],
     size: Size | None,
     accuracy: Accuracy | None,
+    pruning: PruningError | None,
     proof: Proof,
     warnings: Sequence[str],
 ) -> dict[str, Any]:
@@ -61,6 +62,7 @@ def make_report(
         "row_input": compiled.view.fed is not None,
         "inputs": [_tensor(graph, n) for n in graph.inputs],
         "outputs": [_tensor(graph, n) | {"sqnr_db": _db(sqnr.get(n))} for n in graph.outputs],
+        "pruning": _pruning(pruning),
         "accuracy": _accuracy(accuracy),
         **proof_values(proof),
         "passes": [_pass(record) for record in compiled.passes],
@@ -104,6 +106,16 @@ def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
         "float": accuracy.float_value,
         "pruned": accuracy.pruned_value,
         "int8": accuracy.int8_value,
+    }
+
+
+def _pruning(error: PruningError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {
+        "samples": error.samples,
+        "sqnr_db": _db(error.sqnr_db),
+        "same_largest": error.same_largest,
     }
 
 

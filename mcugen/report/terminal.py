@@ -22,6 +22,7 @@ def build_summary(report: Mapping[str, Any], folder: str) -> str:
         *(("zeros", text) for text in _zeros(report["layers"])),
         *(("RAM", text) for text in ram_lines(report)),
         *(("activations", text) for text in _activations(report)),
+        *_pruning(report["pruning"]),
         (f"{_integers(report)} error", _error(report)),
         *_accuracy(report["accuracy"], _integers(report)),
         *(("pass", text) for text in _passes(report["passes"])),
@@ -124,6 +125,17 @@ def _error(report: Mapping[str, Any]) -> str:
     worst = min(known, key=lambda layer: layer["sqnr_db"], default=None)
     tail = f"; worst layer {worst['name']} {worst['sqnr_db']:.1f} dB" if worst else ""
     return f"output SQNR {shown}{tail}"
+
+
+def _pruning(error: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What became of the float network, whether there are labels or not."""
+    if error is None:
+        return []
+    shown = "no change" if error["sqnr_db"] is None else f"output SQNR {error['sqnr_db']:.1f} dB"
+    same = error["same_largest"]
+    of = f"of {error['samples']:,} calibration samples"
+    told = "" if same is None else f"; largest output unchanged in {same:.4g} % {of}"
+    return [("pruning error", f"{shown} against the network before{told}")]
 
 
 def _accuracy(accuracy: Mapping[str, Any] | None, integers: str) -> list[tuple[str, str]]:

@@ -76,6 +76,9 @@ def test_three_quarters_in_blocks_are_gone_and_skipped(
     accuracy = report["accuracy"]
     assert accuracy["float"] == 100.0
     assert abs(accuracy["pruned"] - accuracy["int8"]) <= 10.0
+    error = report["pruning"]
+    assert error["same_largest"] == accuracy["pruned"]  # labels are the network's own classes
+    assert error["sqnr_db"] < 40.0
     assert report["verification"]["host"]["mismatches"] == 0
 
 
@@ -88,6 +91,7 @@ def test_the_table_shows_zeros_and_all_three_accuracies(
     shown = mcugen("build", model, *fixed, "--calib", data, "--eval", data, *pruning).stdout
     assert "zeros" in shown and "second_conv2d 50 %" in shown
     assert "top-1 float 100 %, pruned " in shown
+    assert "pruning error" in shown and "; largest output unchanged in " in shown
 
 
 @pytest.mark.slow
