@@ -28,7 +28,7 @@ class _FakeQuantize(torch.autograd.Function):
         wanted = [inside]
         if ctx.needs_input_grad[1]:
             shared = x.numel() / scale.numel()
-            slope = torch.where(inside, clamped - v, clamped)
+            slope = clamped - v.mul_(inside)
             wanted.append(slope.div_((shared * max(high, 1)) ** 0.5))
         ctx.save_for_backward(*wanted)
         ctx.scale_shape = scale.shape
