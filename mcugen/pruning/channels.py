@@ -8,7 +8,7 @@ constant, and the exact pass on the integer graph takes it out of all layers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,8 +34,8 @@ def channel_masks(graph: Graph, data: Data, options: PruneOptions) -> dict[str, 
 
     A channel's score is the sum of its weights', over the mean of its layer; that of a group the
     mean over its layers. Of groups of the same layers so many go at once that what stays is always
-    a multiple of `options.round_to`. Raises ModelError where even all channels that can go are not
-    enough.
+    a multiple of `options.round_to`; what then need not go stays. Raises ModelError where even all
+    channels that can go are not enough.
     """
     assert options.macs is not None
     layers = prunable(graph, replace(options, keep_dense=("none",)))
@@ -47,11 +47,11 @@ def channel_masks(graph: Graph, data: Data, options: PruneOptions) -> dict[str, 
     ordered = _in_order(groups, layers, score(graph, layers, data, options), options.round_to)
     whole = _macs(graph, quantization, {})
 
-    def enough(count: int) -> bool:
-        masks = _masks(layers, ordered[:count])
-        return _macs(graph, quantization, masks) <= float(options.macs or 0.0) * whole
+    def enough(gone: Sequence[Rows]) -> bool:
+        left = _macs(graph, quantization, _masks(layers, gone))
+        return left <= float(options.macs or 0.0) * whole
 
-    if not enough(len(ordered)):
+    if not enough(ordered):
         least = _macs(graph, quantization, _masks(layers, ordered)) / whole
         kept = ", ".join(title(node) for node in layers if node.name in fixed) or "none"
         msg = (
@@ -63,8 +63,8 @@ def channel_masks(graph: Graph, data: Data, options: PruneOptions) -> dict[str, 
     low, high = 0, len(ordered)
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return _masks(layers, ordered[:low])
+        low, high = (low, middle) if enough(ordered[:middle]) else (middle + 1, high)
+    return _masks(layers, needed(ordered[:low], enough))
 
 
 def _op(node: Node) -> Op:
@@ -132,6 +132,24 @@ def _bundles(groups: Sequence[Rows], values: Sequence[float], round_to: int) -> 
         odd = len(members) % round_to
         yield from ([members[:odd]] if odd else [])
         yield from (members[i : i + round_to] for i in range(odd, len(members), round_to))
+
+
+def needed(gone: Sequence[Rows], enough: Callable[[Sequence[Rows]], bool]) -> list[Rows]:
+    """Without what need not go, as the last channels to go took more products than was missing.
+
+    Highest score first. What goes at once of the same layers saves alike: where some of it has to
+    go, so has all before it.
+    """
+    found = list(gone)
+    settled: set[frozenset[str]] = set()
+    for rows in reversed(gone):
+        family = frozenset(name for name, _ in rows)
+        fewer = [other for other in found if other is not rows]
+        if family not in settled and enough(fewer):
+            found = fewer
+        else:
+            settled.add(family)
+    return found
 
 
 def _masks(layers: Sequence[Node], gone: Sequence[Rows]) -> dict[str, Mask]:

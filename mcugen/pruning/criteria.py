@@ -3,7 +3,7 @@
 
 Scores are float64 in the weight's shape, 0 for a weight of 0, and add up over a group. Layers'
 scores can be compared with each other where the criterion is about the whole network: `l1`, `l2`,
-`taylor`, `snip` and `perturbation`; `wanda` and `obs` are about a layer's own outputs.
+`taylor`, `snip` and `perturbation`; those of `OF_LAYERS` are about a layer's own outputs.
 """
 
 from __future__ import annotations

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from mcugen.errors import ModelError, OptionError
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import FloatArray, Op
-from mcugen.pruning.options import PLACES, PruneOptions, parse_n_m
+from mcugen.pruning.options import OF_LAYERS, PLACES, PruneOptions, parse_n_m
 from mcugen.pruning.patterns import Blocks, Mask, Scores, best_of_each, blocks_of
 
 Masks = Mapping[str, Mask]
+
+FEW = 16  # groups; a layer of no more than these keeps one where rounding would take them all
 
 
 def weight_of(node: Node) -> FloatArray:
@@ -141,7 +143,9 @@ def _to_sparsity(
 ) -> dict[str, Mask]:
     assert options.sparsity is not None
     if options.allocation == "global":
-        kept = _best_of_all(layers, groups, options.sparsity)
+        among = _shares_of_rest if options.form in OF_LAYERS else np.asarray
+        compared = {node.name: among(groups[node.name]) for node in layers}
+        kept = _best_of_all(layers, compared, options.sparsity)
     else:
         shares = allocate(layers, options.sparsity, options.allocation)
         kept = {node.name: _best(groups[node.name], shares[node.name]) for node in layers}
@@ -149,11 +153,30 @@ def _to_sparsity(
 
 
 def _best(scores: Scores, share: float) -> Mask:
-    """All groups but those of lowest score; of equal ones the first go."""
+    """All groups but those of lowest score; of equal ones the first go.
+
+    Of few groups one stays at least: 80 % of two are both only by rounding.
+    """
     gone = round(share * scores.size)
+    if scores.size <= FEW:
+        gone = min(gone, scores.size - 1)
     kept = np.ones(scores.size, bool)
     kept[np.argsort(scores, axis=None, kind="stable")[:gone]] = False
     return kept.reshape(scores.shape)
+
+
+def _shares_of_rest(scores: Scores) -> Scores:
+    """Each score over the sum of those of its layer that are not below it, 1 for the highest.
+
+    What a group's going adds to the error of the layer's outputs, relative to what is left then.
+    Source: Lee et al., "Layer-adaptive Sparsity for the Magnitude-based Pruning", 2021, equation 4.
+    """
+    order = np.argsort(scores, axis=None, kind="stable")
+    ascending = scores.ravel()[order]
+    rest = np.cumsum(ascending[::-1])[::-1]
+    found = np.empty(scores.size)
+    found[order] = ascending / np.maximum(rest, 1e-300)
+    return found.reshape(scores.shape)
 
 
 def _best_of_all(

@@ -17,6 +17,7 @@ CRITERIA = {
     "random": ("uniform",),
 }
 OF_CHANNELS = ("deviation", "bn_scale")  # forms that know only whole channels
+OF_LAYERS = ("wanda", "obs")  # forms whose scores are about a layer's own outputs
 BLOCKS = {"unstructured": (1, 1), "block1x4": (1, 4), "block2x2": (2, 2)}
 N_M = ("1:4", "2:4", "1:8", "1:16")
 CHANNEL = "channel"

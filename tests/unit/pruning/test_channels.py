@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from mcugen.errors import ModelError, OptionError
 from mcugen.ir.graph import Graph
 from mcugen.pipeline import CompileOptions, compile_graph, cost_of, simplified
+from mcugen.pruning.channels import needed
 from mcugen.pruning.criteria import Data
 from mcugen.pruning.masks import weight_of
 from mcugen.pruning.norms import norm_scales
@@ -101,6 +103,19 @@ def test_what_stays_of_a_layer_is_a_multiple(round_to: int) -> None:
     left = {module: sizes[module] - len(rows) for module, rows in found.items()}
     assert all(left[m] % round_to == 0 or left[m] == sizes[m] for m in left)
     assert any(found.values())
+
+
+@pytest.mark.parametrize("round_to", [1, 4])
+def test_no_more_goes_than_has_to(round_to: int) -> None:
+    """The last channels to go save much; so others need not, of which the best come back."""
+    cost = {"small": 1, "large": 10}
+    gone = [[("small", n * round_to + k) for k in range(round_to)] for n in range(4)]
+    gone.append([("large", k) for k in range(round_to)])
+
+    def enough(some: Sequence[Any]) -> bool:
+        return sum(cost[rows[0][0]] for rows in some) >= 12
+
+    assert needed(gone, enough) == [*gone[:2], gone[4]]
 
 
 class Normed(nn.Module):

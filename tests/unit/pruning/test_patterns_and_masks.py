@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from mcugen.errors import ModelError, OptionError
 from mcugen.ir.graph import Graph
+from mcugen.pipeline import simplified
 from mcugen.pruning.masks import (
     allocate,
     apply_masks,
@@ -21,6 +24,7 @@ from mcugen.pruning.masks import (
 from mcugen.pruning.options import N_M, PruneOptions, parse_criterion
 from mcugen.pruning.patterns import Blocks, best_of_each, blocks_of
 from mcugen.pruning.prune import prune_graph
+from tests.ops.harness import export
 from tests.unit.quantize.networks import graph_and_samples
 
 GRAPH, SAMPLES = graph_and_samples(16)
@@ -213,6 +217,38 @@ def test_layers_that_would_be_empty_are_named() -> None:
     assert zero_shares(pruned(threshold=100.0, allow_empty=True))[names[2]] == 1.0
     with pytest.raises(ModelError, match=r"sparsity 0\.9999 leaves none"):
         pruned(sparsity=0.9999)
+
+
+def test_layers_of_few_groups_keep_one_where_rounding_would_take_them_all() -> None:
+    """90 % of four groups are all of them; 99.99 % of many are meant to be all."""
+    weight = np.arange(1.0, 17.0, dtype=np.float32).reshape(4, 4)
+    layer = nn.Linear(4, 4)
+    layer.weight.data = torch.from_numpy(weight)
+    graph = simplified(export(layer, (1, 4)))
+    (name,) = zero_shares(graph)
+    chosen = PruneOptions(sparsity=0.9, pattern="block1x4", keep_dense=("none",))
+    some = prune_graph(graph, [np.ones((4, 4), np.float32)], chosen)
+    assert zero_shares(some)[name] == 0.75
+    assert weight_of(some.by_name[name])[3].tolist() == weight[3].tolist()
+    with pytest.raises(ModelError, match=r"sparsity 0\.9999 leaves none"):
+        pruned(sparsity=0.9999, pattern="block2x2")
+
+
+@pytest.mark.parametrize("criterion", ["wanda", "obs"])
+def test_globally_no_layer_is_emptied_by_scores_of_its_own_size(criterion: str) -> None:
+    """The linear layer sees one position and has by far the smallest sums of squares."""
+    graph = pruned(criterion=criterion, sparsity=0.9, allocation="global", keep_dense=("none",))
+    assert max(zero_shares(graph).values()) < 1.0
+    layers = prunable(GRAPH, PruneOptions(sparsity=0.9, keep_dense=("none",)))
+    options = PruneOptions(
+        criterion=criterion, sparsity=0.9, allocation="global", keep_dense=("none",)
+    )
+    rng = np.random.default_rng(0)
+    scores = {node.name: rng.random(weight_of(node).shape) + 0.1 for node in layers}
+    small = scores | {layers[-1].name: scores[layers[-1].name] * 1e-9}
+    one, other = (make_masks(layers, given, options) for given in (scores, small))
+    for node in layers:
+        np.testing.assert_array_equal(one[node.name], other[node.name])
 
 
 def test_patterns_that_match_nothing_and_networks_without_more_are_refused() -> None:
