@@ -43,11 +43,11 @@ static MCUGEN_NAKED void mcugen_sparse_lay_alternate(const int8_t *values MCUGEN
     __asm__ volatile(MCUGEN_SPARSE_LAY_ALL(MCUGEN_SPARSE_ALTERNATE)::: "memory");
 }
 
-/* One block of four channels, whose words lie PLANE bytes apart; 128 bytes. */
-#define MCUGEN_SPARSE_1X4(PLANE)                                                                   \
+/* One block of four channels, whose words lie PLANE bytes apart and 2^STEP a delta; 124 bytes. */
+#define MCUGEN_SPARSE_1X4(PLANE, STEP)                                                             \
     "ldrb.w r3, [r0], #5\n"                                                                        \
     "ldr.w r2, [r0, #-4]\n"                                                                        \
-    "add.w r1, r1, r3, lsl #2\n"                                                                   \
+    "add.w r1, r1, r3, lsl #" STEP "\n"                                                            \
     "ldrd r12, lr, [r1]\n"                                                                         \
     "sxtb16.w r3, r2\n"                                                                            \
     "smlad r4, r3, r12, r4\n"                                                                      \
@@ -62,13 +62,13 @@ static MCUGEN_NAKED void mcugen_sparse_lay_alternate(const int8_t *values MCUGEN
     "smlad r10, r3, r12, r10\n"                                                                    \
     "smlad r11, r3, lr, r11\n"                                                                     \
     "sxtb16.w r2, r2, ror #8\n"                                                                    \
-    "ldr.w r3, [r1, #2 * " PLANE "]\n"                                                             \
+    "ldr.n r3, [r1, #2 * " PLANE "]\n"                                                             \
     "ldr.w r12, [r1, #2 * " PLANE " + 4]\n"                                                        \
     "ldr.w lr, [r1, #2 * " PLANE " + 8]\n"                                                         \
     "smlad r4, r2, r3, r4\n"                                                                       \
     "smlad r5, r2, r12, r5\n"                                                                      \
     "smlad r6, r2, lr, r6\n"                                                                       \
-    "ldr.w r3, [r1, #2 * " PLANE " + 12]\n"                                                        \
+    "ldr.n r3, [r1, #2 * " PLANE " + 12]\n"                                                        \
     "ldr.w r12, [r1, #3 * " PLANE "]\n"                                                            \
     "ldr.w lr, [r1, #3 * " PLANE " + 4]\n"                                                         \
     "smlad r7, r2, r3, r7\n"                                                                       \
@@ -80,15 +80,9 @@ static MCUGEN_NAKED void mcugen_sparse_lay_alternate(const int8_t *values MCUGEN
 
 /* All channels of two strips by blocks of four channels. */
 /* clang-format off */
-#define MCUGEN_SPARSE_ROWS_1X4(PLANE)                                                              \
+#define MCUGEN_SPARSE_ROWS_1X4(PLANE, STEP)                                                        \
     MCUGEN_SPARSE_BEGIN                                                                            \
-    "0:\n"                                                                                         \
-    "ldr r12, [sp, #12]\n"                                                                         \
-    "ldr r4, [r12]\n"                                                                              \
-    "ldr r1, [sp, #4]\n"                                                                           \
-    "add r2, r0, r3\n"                                                                             \
-    "str r2, [sp, #0]\n"                                                                           \
-    "asr r4, r4, #8\n"                                                                             \
+    MCUGEN_SPARSE_HEAD("")                                                                            \
     "mov r5, r4\n"                                                                                 \
     "mov r6, r4\n"                                                                                 \
     "mov r7, r4\n"                                                                                 \
@@ -96,20 +90,20 @@ static MCUGEN_NAKED void mcugen_sparse_lay_alternate(const int8_t *values MCUGEN
     "mov r9, r4\n"                                                                                 \
     "mov r10, r4\n"                                                                                \
     "mov r11, r4\n"                                                                                \
-    "and r3, r3, #3\n"                                                                             \
-    "tbb [pc, r3]\n"                                                                               \
-    ".byte 2, 194, 130, 66\n"                                                                      \
-    "2:\n"                                                                                        \
-    ".rept 4\n" MCUGEN_SPARSE_1X4(PLANE) ".endr\n"                                             \
-    "ldr r3, [sp, #0]\n"                                                                           \
-    "cmp r0, r3\n"                                                                                 \
-    "bne.w 2b\n"                                                                                   \
-    "ldr r12, [sp, #12]\n"                                                                         \
-    "ldr r3, [sp, #8]\n"                                                                           \
-    "ldrb r2, [r12], #4\n"                                                                         \
-    "ldr r1, [r12], #4\n"                                                                          \
-    "str r12, [sp, #12]\n"                                                                         \
-    "lsl r12, r3, r2\n"                                                                            \
+    "ubfx r3, r2, #5, #3\n"                                                                        \
+    "tbh [pc, r3, lsl #1]\n"                                                                               \
+    "3:\n"                                                                                         \
+    ".short (2f - 3b) / 2 + 186, (4f - 3b) / 2, (2f - 3b) / 2 + 124, (5f - 3b) / 2\n"              \
+    ".short (2f - 3b) / 2 + 62, 0, (2f - 3b) / 2, 0\n"                                             \
+    "5:\n" MCUGEN_SPARSE_LONG                                                                      \
+    "2:\n"                                                                                         \
+    ".rept 4\n" MCUGEN_SPARSE_1X4(PLANE, STEP) ".endr\n"                                           \
+    "4:\n" MCUGEN_SPARSE_NEXT("4")                                                                   \
+    "ldrh r1, [r0], #2\n"                                                                          \
+    "ldr r12, [sp, #8]\n"                                                                          \
+    "and r2, r3, #31\n"                                                                            \
+    "lsl r1, r1, #15\n"                                                                            \
+    "lsl r12, r12, r2\n"                                                                           \
     MCUGEN_SPARSE_SCALE("r4", "r2", "r12") MCUGEN_SPARSE_SCALE("r5", "r2", "r12")                  \
     MCUGEN_SPARSE_SCALE("r6", "r2", "r12") MCUGEN_SPARSE_SCALE("r7", "r2", "r12")                  \
     MCUGEN_SPARSE_SCALE("r8", "r2", "r12") MCUGEN_SPARSE_SCALE("r9", "r2", "r12")                  \
@@ -121,22 +115,22 @@ static MCUGEN_NAKED void mcugen_sparse_lay_alternate(const int8_t *values MCUGEN
 /* ... for each number of columns. */
 static MCUGEN_NAKED void mcugen_sparse_rows_span4(const mcugen_sparse_dsp_job_t *job MCUGEN_UNUSED)
 {
-    __asm__ volatile(MCUGEN_SPARSE_ROWS_1X4("16")::: "memory");
+    __asm__ volatile(MCUGEN_SPARSE_ROWS_1X4("16", "6")::: "memory");
 }
 
 static MCUGEN_NAKED void mcugen_sparse_rows_span6(const mcugen_sparse_dsp_job_t *job MCUGEN_UNUSED)
 {
-    __asm__ volatile(MCUGEN_SPARSE_ROWS_1X4("24")::: "memory");
+    __asm__ volatile(MCUGEN_SPARSE_ROWS_1X4("24", "2")::: "memory");
 }
 
 static MCUGEN_NAKED void mcugen_sparse_rows_span8(const mcugen_sparse_dsp_job_t *job MCUGEN_UNUSED)
 {
-    __asm__ volatile(MCUGEN_SPARSE_ROWS_1X4("32")::: "memory");
+    __asm__ volatile(MCUGEN_SPARSE_ROWS_1X4("32", "2")::: "memory");
 }
 
 static MCUGEN_NAKED void mcugen_sparse_rows_span9(const mcugen_sparse_dsp_job_t *job MCUGEN_UNUSED)
 {
-    __asm__ volatile(MCUGEN_SPARSE_ROWS_1X4("36")::: "memory");
+    __asm__ volatile(MCUGEN_SPARSE_ROWS_1X4("36", "2")::: "memory");
 }
 
 /** All channels of two strips by blocks of four channels; the span is one of the above. */
@@ -174,16 +168,17 @@ static inline int32_t mcugen_sparse_products(uint32_t word, uint8_t first, uint8
 
 static inline void mcugen_sparse_rows_1x4(const mcugen_sparse_dsp_job_t *job, int32_t span)
 {
-    const uint8_t *entry = job->entries;
+    const int32_t step = (span == 4) ? 16 : 1;
+    mcugen_sparse_head_t head;
+    const uint8_t *entry = mcugen_sparse_open(job->entries, 4, &head);
 
-    for (int32_t channel = 0; channel < job->stride; channel++) {
-        const uint8_t *end = &entry[2u + mcugen_sparse_length(entry)];
+    for (int32_t channel = 0; head.len >= 0; channel++) {
         const uint32_t *words = job->words;
         int32_t acc[2][MCUGEN_SPARSE_STRIP];
-        mcugen_sparse_start(job, channel, acc[0], MCUGEN_SPARSE_STRIP);
-        mcugen_sparse_start(job, channel, acc[1], MCUGEN_SPARSE_STRIP);
-        for (entry = &entry[2]; entry != end; entry = &entry[5]) {
-            words = &words[entry[0]];
+        mcugen_sparse_start(head.bias, acc[0], MCUGEN_SPARSE_STRIP);
+        mcugen_sparse_start(head.bias, acc[1], MCUGEN_SPARSE_STRIP);
+        for (; head.len > 0; head.len--) {
+            words = &words[step * entry[0]];
             for (int32_t i = 0; i < (2 * MCUGEN_SPARSE_STRIP); i++) {
                 const int32_t strip = i / MCUGEN_SPARSE_STRIP;
                 const uint32_t *own = &words[(strip * span) + (i % MCUGEN_SPARSE_STRIP)];
@@ -191,9 +186,11 @@ static inline void mcugen_sparse_rows_1x4(const mcugen_sparse_dsp_job_t *job, in
                     mcugen_sparse_products(own[0], entry[1], entry[3]) +
                     mcugen_sparse_products(own[2 * span], entry[2], entry[4]);
             }
+            entry = &entry[5];
         }
-        mcugen_sparse_finish(job, 0, channel, acc[0]);
-        mcugen_sparse_finish(job, 1, channel, acc[1]);
+        mcugen_sparse_finish(job, 0, channel, acc[0], entry, head.shift);
+        mcugen_sparse_finish(job, 1, channel, acc[1], entry, head.shift);
+        entry = mcugen_sparse_open(&entry[2], 4, &head);
     }
 }
 

@@ -58,55 +58,50 @@ static MCUGEN_NAKED void mcugen_sparse_rows_2x2(const mcugen_sparse_dsp_job_t *j
     /* clang-format off */
     __asm__ volatile(
         MCUGEN_SPARSE_BEGIN
-        "0:\n"
-        "ldr r12, [sp, #12]\n"
-        "ldr r4, [r12]\n"
-        "ldr r8, [r12, #8]\n"
-        "ldr r1, [sp, #4]\n"
-        "add r2, r0, r3\n"
-        "str r2, [sp, #0]\n"
-        "asr r4, r4, #8\n"
-        "bic r8, r8, #255\n"
-        "add r8, r8, r4\n"
+        MCUGEN_SPARSE_HEAD("ldr lr, [r0], #4\n")
+        "str lr, [sp, #24]\n"
+        "bic r8, lr, #31\n"
+        "add r8, r4, r8, lsl #3\n"
         "mov r5, r4\n"
         "mov r6, r4\n"
         "mov r7, r4\n"
         "mov r9, r8\n"
         "mov r10, r8\n"
         "mov r11, r8\n"
-        "and r3, r3, #3\n"  /* blocks in the first round, as 5 * blocks tells; 0 for all */
+        "ubfx r3, r2, #5, #3\n" /* blocks in the first round */
         "tbb [pc, r3]\n"
-        ".byte 2, 86, 58, 30\n"
+        "3:\n"
+        ".byte (2f - 3b) / 2 + 84, (4f - 3b) / 2, (2f - 3b) / 2 + 56, (5f - 3b) / 2\n"
+        ".byte (2f - 3b) / 2 + 28, 0, (2f - 3b) / 2, 0\n"
+        "5:\n" MCUGEN_SPARSE_LONG
         "2:\n"
         ".rept 4\n" MCUGEN_SPARSE_2X2 ".endr\n"
-        "ldr r3, [sp, #0]\n"
-        "cmp r0, r3\n"
-        "bne.w 2b\n"
+        "4:\n" MCUGEN_SPARSE_NEXT("4")
 
-        "ldr r12, [sp, #12]\n"
-        "ldr r3, [sp, #8]\n"
-        "ldrb r2, [r12], #4\n"
-        "ldr r1, [r12], #4\n"
+        "ldrh r1, [r0], #2\n"
+        "ldr r12, [sp, #8]\n"
+        "and r2, r3, #31\n"
+        "lsl r1, r1, #15\n"
         "sub r8, r8, r4\n"
         "sub r9, r9, r5\n"
         "sub r10, r10, r6\n"
         "sub r11, r11, r7\n"
-        "lsl lr, r3, r2\n"
+        "lsl lr, r12, r2\n"
         MCUGEN_SPARSE_SCALE("r4", "r2", "lr")
         MCUGEN_SPARSE_SCALE("r5", "r2", "lr")
         MCUGEN_SPARSE_SCALE("r6", "r2", "lr")
         MCUGEN_SPARSE_SCALE("r7", "r2", "lr")
-        "ldrb r2, [r12], #4\n"
-        "ldr r1, [r12], #4\n"
-        "str r12, [sp, #12]\n"
-        "adds r2, #8\n"
-        "lsl lr, r3, r2\n"
+        "ldrh r1, [r0], #2\n"
+        "ldr r2, [sp, #24]\n"
+        "lsl r1, r1, #15\n"
+        "and r2, r2, #31\n"
+        "lsl lr, r12, r2\n"
         MCUGEN_SPARSE_SCALE("r8", "r2", "lr")
         MCUGEN_SPARSE_SCALE("r9", "r2", "lr")
         MCUGEN_SPARSE_SCALE("r10", "r2", "lr")
         MCUGEN_SPARSE_SCALE("r11", "r2", "lr")
-        "ldr r1, [sp, #16]\n"
-        "ldr r2, [sp, #24]\n"
+        "ldr r1, [sp, #12]\n"
+        "ldr r2, [sp, #20]\n"
         "bfi r4, r8, #8, #8\n"
         "bfi r5, r9, #8, #8\n"
         "bfi r6, r10, #8, #8\n"
@@ -116,7 +111,7 @@ static MCUGEN_NAKED void mcugen_sparse_rows_2x2(const mcugen_sparse_dsp_job_t *j
         "strh.w r6, [r12]\n"
         "strh.w r7, [r12, r2]\n"
         "strh r4, [r1], #2\n"
-        "str r1, [sp, #16]\n"
+        "str r1, [sp, #12]\n"
         MCUGEN_SPARSE_END
         ::: "memory");
     /* clang-format on */
@@ -134,29 +129,29 @@ static inline void mcugen_sparse_lay_neighbours(const int8_t *values, int32_t le
 
 static inline void mcugen_sparse_rows_2x2(const mcugen_sparse_dsp_job_t *job)
 {
-    const uint8_t *entry = job->entries;
+    mcugen_sparse_head_t head;
+    const uint8_t *entry = mcugen_sparse_open(job->entries, 8, &head);
 
-    for (int32_t channel = 0; channel < job->stride; channel += 2) {
-        const uint8_t *end = &entry[2u + mcugen_sparse_length(entry)];
+    for (int32_t channel = 0; head.len >= 0; channel += 2) {
         const uint32_t *words = job->words;
         int32_t acc[2][MCUGEN_SPARSE_STRIP];
-        mcugen_sparse_start(job, channel, acc[0], MCUGEN_SPARSE_STRIP);
-        mcugen_sparse_start(job, channel + 1, acc[1], MCUGEN_SPARSE_STRIP);
-        for (entry = &entry[2]; entry != end; entry = &entry[5]) {
+        mcugen_sparse_start(head.bias, acc[0], MCUGEN_SPARSE_STRIP);
+        mcugen_sparse_start(256 * mcugen_asr32(head.second, 5), acc[1], MCUGEN_SPARSE_STRIP);
+        for (; head.len > 0; head.len--) {
             words = &words[entry[0]];
             for (int32_t i = 0; i < (2 * MCUGEN_SPARSE_STRIP); i++) {
                 const int32_t tap = i % 2;
                 const int32_t x = mcugen_dsp_half(words[i / 2], tap);
-                const int32_t both =
-                    (int32_t)(int16_t)(uint16_t)((uint32_t)entry[1 + (2 * tap)] |
-                                                 ((uint32_t)entry[2 + (2 * tap)] << 8));
+                const int32_t both = mcugen_dsp_half(mcugen_sparse_half(&entry[1 + (2 * tap)]), 0);
                 const int32_t first = mcugen_dsp_first(both);
                 acc[0][i / 2] += first * x;
-                acc[1][i / 2] += ((both - first) / 256) * x;
+                acc[1][i / 2] += (both - first) * x;
             }
+            entry = &entry[5];
         }
-        mcugen_sparse_finish(job, 0, channel, acc[0]);
-        mcugen_sparse_finish(job, 0, channel + 1, acc[1]);
+        mcugen_sparse_finish(job, 0, channel, acc[0], entry, head.shift);
+        mcugen_sparse_finish(job, 0, channel + 1, acc[1], &entry[2], (uint32_t)head.second & 31u);
+        entry = mcugen_sparse_open(&entry[4], 8, &head);
     }
 }
 

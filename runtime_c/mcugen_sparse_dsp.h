@@ -21,8 +21,7 @@ extern "C" {
 typedef struct {
     mcugen_sparse_image_t image;
     int32_t units;          /* words that hold all channels of a pixel */
-    const uint8_t *entries; /* row of weights after row: length of two bytes, entries; then zero */
-    const uint32_t *scale;  /* [out_ch][256 * bias + shift, multiplier] */
+    const uint8_t *entries; /* row of weights after row: head, entries, multipliers; then an end */
     int32_t zero_point;
     int32_t low;
     int32_t high;
@@ -32,29 +31,53 @@ typedef struct {
 typedef struct {
     const uint8_t *entries;
     const uint32_t *words;
-    int32_t rounding; /* 2 * zero point + 1 */
-    const uint32_t *scale;
+    int32_t rounding;  /* 2 * zero point + 1 */
     int8_t *output[2]; /* of each strip's first pixel */
     int32_t stride;    /* from a pixel's outputs to those of the next, out_ch */
 } mcugen_sparse_dsp_job_t;
 
 #if defined(__ARM_FEATURE_DSP)
 
-/* What the job holds to the stack from sp + 4 on, the entries into r0 and the first length to r3. */
+/* What the job holds to the stack from sp + 4 on, the entries into r0. */
 #define MCUGEN_SPARSE_BEGIN                                                                        \
     "push {r4-r11, lr}\n"                                                                          \
     "sub sp, #28\n"                                                                                \
-    "ldm r0, {r1-r7}\n"                                                                            \
+    "ldm r0, {r1-r6}\n"                                                                            \
     "mov r0, r1\n"                                                                                 \
     "add r1, sp, #4\n"                                                                             \
-    "stm r1, {r2-r7}\n"                                                                            \
-    "ldrh r3, [r0], #2\n"
+    "stm r1, {r2-r6}\n"
 
-/* On to the next row of weights, its length in r3, as long as there is one. */
+/* The next row of weights: its bias to r4, 64 * (entries - 1) + shift to r2, the words to r1. MORE
+   of its head may be read beside that. */
+#define MCUGEN_SPARSE_HEAD(MORE)                                                                   \
+    "0:\n"                                                                                         \
+    "ldr r2, [r0], #4\n" MORE "ldr r1, [sp, #4]\n"                                                 \
+    "asr r4, r2, #12\n"                                                                            \
+    "ubfx r2, r2, #0, #12\n"                                                                       \
+    "1:\n"                                                                                         \
+    "str r2, [sp, #0]\n"
+
+/* A long row, which has its number of entries, less one, in place of the bias, and this behind its
+   head; below zero, it is the end. */
+#define MCUGEN_SPARSE_LONG                                                                         \
+    "cmp r4, #0\n"                                                                                 \
+    "blt.w 9f\n"                                                                                   \
+    "and r2, r2, #31\n"                                                                            \
+    "orr r2, r2, r4, lsl #6\n"                                                                     \
+    "ldr r4, [r0], #4\n"                                                                           \
+    "b.w 1b\n"
+
+/* The end of a round of so many entries, and whether there are more. */
+#define MCUGEN_SPARSE_NEXT(ROUND)                                                                  \
+    "ldr r3, [sp, #0]\n"                                                                           \
+    "subs r3, #64 * " ROUND "\n"                                                                   \
+    "str r3, [sp, #0]\n"                                                                           \
+    "bpl.w 2b\n"
+
+/* On to the next row. */
 #define MCUGEN_SPARSE_END                                                                          \
-    "ldrh r3, [r0], #2\n"                                                                          \
-    "cmp r3, #0\n"                                                                                 \
-    "bne.w 0b\n"                                                                                   \
+    "b.w 0b\n"                                                                                     \
+    "9:\n"                                                                                         \
     "add sp, #28\n"                                                                                \
     "pop {r4-r11, pc}\n"
 
@@ -97,8 +120,8 @@ typedef struct {
 
 /* One channel of two strips, pixel after pixel. */
 #define MCUGEN_SPARSE_STORE(a0, a1, a2, a3, b0, b1, b2, b3)                                        \
-    "ldrd r1, r2, [sp, #16]\n"                                                                     \
-    "ldr r3, [sp, #24]\n"                                                                          \
+    "ldrd r1, r2, [sp, #12]\n"                                                                     \
+    "ldr r3, [sp, #20]\n"                                                                          \
     "add r12, r1, r3, lsl #1\n"                                                                    \
     "add lr, r2, r3, lsl #1\n"                                                                     \
     "strb " a1 ", [r1, r3]\n"                                                                      \
@@ -109,7 +132,7 @@ typedef struct {
     "strb " b3 ", [lr, r3]\n"                                                                      \
     "strb " a0 ", [r1], #1\n"                                                                      \
     "strb " b0 ", [r2], #1\n"                                                                      \
-    "strd r1, r2, [sp, #16]\n"
+    "strd r1, r2, [sp, #12]\n"
 
 #else /* what the assembly of the kernels does, in C */
 
@@ -119,30 +142,67 @@ static inline uint32_t mcugen_sparse_pair(int8_t first, int8_t second)
     return ((uint32_t)(int32_t)first & 0xffffu) | ((uint32_t)(int32_t)second << 16);
 }
 
-/** Bytes of the entries of a row. */
-static inline uint32_t mcugen_sparse_length(const uint8_t *row)
+/* What stands for the number of entries of a long row; 1 is for a row without. */
+#define MCUGEN_SPARSE_IS_LONG 3u
+
+/** What a row of weights begins with. */
+typedef struct {
+    int32_t bias;
+    int32_t len; /* entries; below zero at the end of the rows */
+    uint32_t shift;
+    int32_t second; /* 32 * bias + shift of a second output */
+} mcugen_sparse_head_t;
+
+/** Two bytes, the lower first. */
+static inline uint32_t mcugen_sparse_half(const uint8_t *bytes)
 {
-    return (uint32_t)row[0] | ((uint32_t)row[1] << 8);
+    return (uint32_t)bytes[0] | ((uint32_t)bytes[1] << 8);
 }
 
-/** The bias of a channel, for each of its pixels. */
-static inline void mcugen_sparse_start(const mcugen_sparse_dsp_job_t *job, int32_t channel,
-                                       int32_t *acc, int32_t pixels)
+/** Four bytes. */
+static inline int32_t mcugen_sparse_word(const uint8_t *bytes)
+{
+    return (int32_t)(mcugen_sparse_half(bytes) | (mcugen_sparse_half(&bytes[2]) << 16));
+}
+
+/** What is behind a row's head of so many bytes, and behind the bias where that is a word. */
+static inline const uint8_t *mcugen_sparse_open(const uint8_t *row, int32_t size,
+                                                mcugen_sparse_head_t *head)
+{
+    const int32_t word = mcugen_sparse_word(row);
+    const uint32_t few = ((uint32_t)word >> 5) & 127u;
+    const int32_t upper = mcugen_asr32(word, 12);
+
+    head->bias = upper;
+    head->shift = (uint32_t)word & 31u;
+    head->second = (size == 8) ? mcugen_sparse_word(&row[4]) : 0;
+    head->len = ((few % 2u) == 0u) ? (int32_t)(few / 2u) + 1 : 0;
+    if (few != MCUGEN_SPARSE_IS_LONG) {
+        return &row[size];
+    }
+    head->len = (upper < 0) ? upper : (upper + 1);
+    head->bias = (upper < 0) ? 0 : mcugen_sparse_word(&row[size]);
+    return &row[size + 4];
+}
+
+/** The bias, for each pixel. */
+static inline void mcugen_sparse_start(int32_t bias, int32_t *acc, int32_t pixels)
 {
     for (int32_t i = 0; i < pixels; i++) {
-        acc[i] = mcugen_asr32((int32_t)job->scale[2 * channel], 8);
+        acc[i] = bias;
     }
 }
 
-/** One channel of one strip. */
+/** One channel of one strip, its multiplier behind the entries. */
 static inline void mcugen_sparse_finish(const mcugen_sparse_dsp_job_t *job, int32_t strip,
-                                        int32_t channel, const int32_t *acc)
+                                        int32_t channel, const int32_t *acc,
+                                        const uint8_t *multiplier, uint32_t shift)
 {
-    const uint32_t *scale = &job->scale[2 * channel];
+    const int32_t factor = (int32_t)(mcugen_sparse_half(multiplier) << 15);
 
     for (int32_t pixel = 0; pixel < MCUGEN_SPARSE_STRIP; pixel++) {
         job->output[strip][(pixel * job->stride) + channel] =
-            mcugen_dsp_requantize(acc[pixel], (int32_t)scale[1], scale[0] & 0xffu, job->rounding);
+            mcugen_dsp_requantize(acc[pixel], factor, shift, job->rounding);
     }
 }
 
@@ -160,8 +220,8 @@ static inline void mcugen_sparse_rest(const int8_t *values, int32_t len, int8_t 
 static inline mcugen_sparse_dsp_job_t mcugen_sparse_job(const mcugen_sparse_dsp_params_t *p,
                                                         const uint32_t *words)
 {
-    const mcugen_sparse_dsp_job_t job = {p->entries, words,        (2 * p->zero_point) + 1,
-                                         p->scale,   {NULL, NULL}, p->image.out_ch};
+    const mcugen_sparse_dsp_job_t job = {
+        p->entries, words, (2 * p->zero_point) + 1, {NULL, NULL}, p->image.out_ch};
 
     return job;
 }

@@ -122,18 +122,13 @@ static MCUGEN_NAKED void mcugen_sparse_rows(const mcugen_sparse_dsp_job_t *job M
     /* clang-format off */
     __asm__ volatile(
         MCUGEN_SPARSE_BEGIN
-        "0:\n"
-        "ldr r1, [sp, #12]\n"
-        "ldr r2, [r1]\n"
-        "ldr r1, [sp, #4]\n"
-        "ldrb r12, [r0], #2\n"
-        "asr r2, r2, #8\n"  /* the bias, and with it S0 + 2^23 S1 + 2^22 */
-        "add lr, r2, #0x400000\n"
+        MCUGEN_SPARSE_HEAD("")
+        "ldrb r12, [r0], #2\n"     /* the first entry, where there is one */
+        "ubfx r3, r2, #5, #4\n"    /* entries in the first round */
+        "add lr, r4, #0x400000\n"  /* S0 + 2^23 S1 + 2^22, both of them the bias */
         "orr r4, lr, lr, lsl #23\n"
         "lsr r5, lr, #9\n"
         "sub r5, r5, #0x2000\n"
-        "add lr, r0, r3\n"
-        "str lr, [sp, #0]\n"  /* where the entries end, one further */
         "ldrsb r2, [r0, #-1]\n"
         "mov r6, r4\n"
         "mov r7, r5\n"
@@ -143,22 +138,26 @@ static MCUGEN_NAKED void mcugen_sparse_rows(const mcugen_sparse_dsp_job_t *job M
         "mov r11, r5\n"
         "mov lr, r2\n"
         "add r1, r1, r12, lsl #2\n"
-        "ubfx r3, r3, #1, #3\n"  /* entries in the first round, 0 for all of them */
         "tbb [pc, r3]\n"
-        ".byte 4, 130, 112, 94, 76, 58, 40, 22\n"
+        "3:\n"
+        ".byte (2f - 3b) / 2 + 126, (4f - 3b) / 2, (2f - 3b) / 2 + 108, (5f - 3b) / 2\n"
+        ".byte (2f - 3b) / 2 + 90, 0, (2f - 3b) / 2 + 72, 0, (2f - 3b) / 2 + 54, 0\n"
+        ".byte (2f - 3b) / 2 + 36, 0, (2f - 3b) / 2 + 18, 0, (2f - 3b) / 2, 0\n"
+        "5:\n"
+        "subs r0, #6\n"
+        "ldr r2, [r0], #4\n"
+        "ldr r1, [sp, #4]\n"
+        "asr r4, r2, #12\n"
+        MCUGEN_SPARSE_LONG
         "2:\n"
         ".rept 4\n" MCUGEN_SPARSE_TWO ".endr\n"
-        "ldr r3, [sp, #0]\n"
-        "cmp r0, r3\n"
-        "bne.w 2b\n"
+        "4:\n" MCUGEN_SPARSE_NEXT("8")
 
-        "subs r0, #2\n"
-        "ldr r12, [sp, #12]\n"
-        "ldrb r2, [r12], #4\n"
-        "ldr r1, [r12], #4\n"
-        "ldr r3, [sp, #8]\n"
-        "str r12, [sp, #12]\n"
-        "lsl r12, r3, r2\n"
+        "ldrh r1, [r0, #-2]\n"
+        "ldr r12, [sp, #8]\n"
+        "and r2, r3, #31\n"
+        "lsl r1, r1, #15\n"
+        "lsl r12, r12, r2\n"
         "lsl lr, r12, #9\n"
         "add r3, r2, #9\n"
         MCUGEN_SPARSE_SPLIT("r4", "r5")
@@ -189,14 +188,14 @@ static inline void mcugen_sparse_lay_quads(const int8_t *a, const int8_t *b, int
 
 static inline void mcugen_sparse_rows(const mcugen_sparse_dsp_job_t *job)
 {
-    const uint8_t *entry = job->entries;
+    mcugen_sparse_head_t head;
+    const uint8_t *entry = mcugen_sparse_open(job->entries, 4, &head);
 
-    for (int32_t channel = 0; channel < job->stride; channel++) {
-        const uint8_t *end = &entry[2u + mcugen_sparse_length(entry)];
+    for (int32_t channel = 0; head.len >= 0; channel++) {
         const uint32_t *words = job->words;
         int32_t acc[2 * MCUGEN_SPARSE_STRIP];
-        mcugen_sparse_start(job, channel, acc, 2 * MCUGEN_SPARSE_STRIP);
-        for (entry = &entry[2]; entry != end; entry = &entry[2]) {
+        mcugen_sparse_start(head.bias, acc, 2 * MCUGEN_SPARSE_STRIP);
+        for (; head.len > 0; head.len--) {
             const int32_t weight = mcugen_dsp_first(entry[1]);
             words = &words[entry[0]];
             for (int32_t i = 0; i < MCUGEN_SPARSE_STRIP; i++) {
@@ -205,9 +204,11 @@ static inline void mcugen_sparse_rows(const mcugen_sparse_dsp_job_t *job)
                 acc[MCUGEN_SPARSE_STRIP + i] +=
                     weight * mcugen_asr32((int32_t)(words[i] - (uint32_t)first), 23);
             }
+            entry = &entry[2];
         }
-        mcugen_sparse_finish(job, 0, channel, acc);
-        mcugen_sparse_finish(job, 1, channel, &acc[MCUGEN_SPARSE_STRIP]);
+        mcugen_sparse_finish(job, 0, channel, acc, entry, head.shift);
+        mcugen_sparse_finish(job, 1, channel, &acc[MCUGEN_SPARSE_STRIP], entry, head.shift);
+        entry = mcugen_sparse_open(&entry[2], 4, &head);
     }
 }
 

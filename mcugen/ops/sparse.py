@@ -75,36 +75,43 @@ def walk(offsets: IntArray, most: int = MAX_DELTA) -> tuple[IntArray, IntArray]:
     distances = np.diff(offsets, prepend=0)
     more = np.maximum(-(-distances // most) - 1, 0)
     last = np.cumsum(more + 1) - 1
-    deltas = np.full(int(last[-1]) + 1, most, np.int64)
+    deltas = np.full(int(more.sum()) + len(more), most, np.int64)
     deltas[last] = distances - most * more
     return deltas, last
 
 
-def encode(values: NDArray[np.uint8], offsets: IntArray) -> Entries | None:
-    """The rows as entries; None where one of them is too long.
+def entry_rows(values: NDArray[np.uint8], offsets: IntArray) -> list[NDArray[np.uint8]]:
+    """The entries of each row, a delta and weights: uint8 [entries, 1 + bytes].
 
     values: uint8 [rows, places, bytes], of which those that are all zero are left out; offsets:
     int64 [places], where the activations of a place are, ascending. A delta leads from the entry
-    before, at first from 0. Where it is too large, entries without weights lie between, and a row
-    without weights has one entry.
+    before, at first from 0. Where it is too large, entries without weights lie between.
     """
-    parts, counts = [], []
+    rows = []
     for row, places in enumerate(np.any(values, axis=2)):
         chosen = np.flatnonzero(places)
-        if not chosen.size:
-            chosen = np.array([0])
         deltas, last = walk(offsets[chosen])
         part = np.zeros((len(deltas), 1 + values.shape[2]), np.uint8)
         part[:, 0] = deltas
         part[last, 1:] = values[row, chosen]
-        parts.append(part.ravel())
-        counts.append(len(part))
+        rows.append(part)
+    return rows
+
+
+def encode(values: NDArray[np.uint8], offsets: IntArray) -> Entries | None:
+    """The rows of `entry_rows` with their lengths; None where one of them is too long.
+
+    A row without weights has one entry.
+    """
+    rows = entry_rows(values, offsets)
+    parts = [row if len(row) else np.zeros((1, 1 + values.shape[2]), np.uint8) for row in rows]
     lengths = [part.size for part in parts]
     if max(lengths) > MAX_LENGTH:
         return None
     heads = [np.array([size % 256, size // 256], np.uint8) for size in (*lengths, 0)]
-    rows = [piece for pair in zip(heads, parts, strict=False) for piece in pair]
-    return Entries(stream=np.concatenate([*rows, heads[-1]]), counts=np.array(counts))
+    pieces = [piece for head, part in zip(heads, parts, strict=False) for piece in (head, part)]
+    stream = np.concatenate([piece.ravel() for piece in (*pieces, heads[-1])])
+    return Entries(stream=stream, counts=np.array([len(part) for part in parts]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -16,12 +16,14 @@ from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Shape
 from mcugen.ops import sparse_dsp
 from mcugen.ops.base import ConstTable, Kernel, KernelCall, Target
-from mcugen.ops.dsp import clamp_fields
+from mcugen.ops.dsp import clamp_fields, high_word_scale
 from mcugen.ops.sparse import walk
+from mcugen.ops.weights import accumulator_bound
 
 if TYPE_CHECKING:
     from mcugen.ops.linear import LinearS8
 
+BIAS_LIMIT = 2**23
 GROUP = 4  # weights that two words hold, their deltas in the first
 MAX_GROUPS = 2**16 - 1  # in one row
 MAX_PAIRS = 16  # in one row that is sorted
@@ -37,11 +39,21 @@ def linear_kernels(op: LinearS8, output: Shape, target: Target) -> list[Kernel]:
     out_ch, in_ch = op.weight.shape
     if rows > 1:
         return sparse_dsp.conv_kernels(op.as_conv, ((rows, in_ch),), (rows, out_ch), target)
-    scale = sparse_dsp.scale_words(op.weight, op.bias, op.requantize, factor=1)
+    scale = _scale_words(op)
     if scale is None:
         return []
     found = [_grouped(op, scale), _sorted(op, scale)]
     return [sparse_dsp.counted(k, target, INSTRUCTIONS) for k in found if k is not None]
+
+
+def _scale_words(op: LinearS8) -> NDArray[np.uint32] | None:
+    """Of each output 256 * bias + shift and multiplier: uint32 [out_ch, 2]; None if not exact."""
+    bound = accumulator_bound(op.weight, op.bias)
+    scale = high_word_scale(bound, np.ones(len(bound), np.int64), op.requantize)
+    if scale is None or np.abs(op.bias).max(initial=0) >= BIAS_LIMIT:
+        return None
+    packed = np.stack([256 * op.bias + scale[1], scale[0]], axis=1)
+    return (packed & 0xFFFFFFFF).astype(np.uint32)
 
 
 def _grouped(op: LinearS8, scale: NDArray[np.uint32]) -> Kernel | None:

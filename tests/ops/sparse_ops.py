@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from mcugen.ops.base import Kernel, Target
 from mcugen.ops.conv import ConvS8
 from mcugen.ops.linear import LinearS8
 from mcugen.ops.scalar import is_scalar
+from mcugen.ops.weights import SHORT_ZEROS
 from mcugen.ops.window import Window
 
 MASKS = ("random", "blocks", "empty rows", "one", "none", "dense")
@@ -79,6 +81,16 @@ def masked(rng: np.random.Generator, shape: Shape, mask: str) -> NDArray[np.int8
     return weight.astype(np.int8)
 
 
+def random_blocks(
+    rng: np.random.Generator, shape: Shape, block: tuple[int, int], zeros: float
+) -> NDArray[np.bool_]:
+    """Which weights [out_ch, h, w, in_ch] are kept: whole blocks of outputs times channels."""
+    outs, ins = block
+    places = (shape[0] // outs, *shape[1:3], shape[3] // ins)
+    kept = rng.permutation(math.prod(places)) >= round(zeros * math.prod(places))
+    return np.repeat(np.repeat(kept.reshape(places), outs, axis=0), ins, axis=3)
+
+
 def sparse_conv(
     seed: int, channels: tuple[int, int], window: Window, mask: str, variant: str
 ) -> OneKernelConv:
@@ -90,7 +102,9 @@ def sparse_conv(
     return OneKernelConv(
         weight=weight,
         bias=rng.integers(-3000, 3000, channels[1]),
-        requantize=requantize_for(scales, int(rng.integers(-128, 128)), low, high, "single"),
+        requantize=requantize_for(
+            scales, int(rng.integers(-128, 128)), low, high, "single", zeros=SHORT_ZEROS
+        ),
         window=window,
         groups=1,
         pad_value=int(rng.integers(-128, 128)),
