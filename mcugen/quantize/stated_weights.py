@@ -70,7 +70,7 @@ def _layer(op: Op, input_scale: float) -> tuple[WeightQuant, list[str]]:
     """One layer's integers and remarks. Raises ModelError where the kernels cannot take them."""
     assert op.weight_arrays is not None
     weight, bias = op.weight_arrays
-    grid, least = op.weight_grid, bias_scales(bias, input_scale)
+    grid, least = op.weight_grid, bias_scales(weight, bias, input_scale)
     if grid is None:
         return round_weights(weight, bias, weight_scales(weight, least, RULE)), [UNSAID]
     ints = _integers(weight, grid)

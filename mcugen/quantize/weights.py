@@ -17,6 +17,7 @@ from mcugen.quantize.options import QuantOptions
 Scales = NDArray[np.float64]  # [out_ch]
 
 MAX_BIAS = 2**29  # steps; leaves the accumulator's other bits to the products
+LONE_BIAS = 2**18  # of a channel without weights, whose kernels may want a short one
 # of the largest weight, where a scale is searched: the fewer the bits, the more is cut off
 SHARES = {8: np.linspace(1.0, 0.5, 51), 4: np.linspace(1.0, 0.3, 71), 2: np.linspace(1.0, 0.1, 91)}
 
@@ -43,7 +44,7 @@ def quantize_weights(
         floored = options.method == "integerize"
         if floored:
             bias = floored_bias(bias, tensors[node.name].scale)
-        least = bias_scales(bias, tensors[node.inputs[0]].scale)
+        least = bias_scales(weight, bias, tensors[node.inputs[0]].scale)
         scales = weight_scales(weight, least, options, width)
         if not floored and (options.method == "estimate" or width < 8):
             scales = mse_scales(weight, scales, least, options, width)
@@ -52,12 +53,13 @@ def quantize_weights(
     return found
 
 
-def bias_scales(bias: FloatArray, input_scale: float) -> Scales:
+def bias_scales(weight: FloatArray, bias: FloatArray, input_scale: float) -> Scales:
     """The scales below which a channel's bias would need more than 2^29 accumulator steps.
 
-    Weights below them are nothing beside the bias.
+    Weights below them are nothing beside the bias. Where all of them are zero, 2^18 steps.
     """
-    return np.abs(bias.astype(np.float64)) / (input_scale * MAX_BIAS)
+    some = np.any(weight.reshape(len(weight), -1), axis=1)
+    return np.abs(bias.astype(np.float64)) / (input_scale * np.where(some, MAX_BIAS, LONE_BIAS))
 
 
 def weight_scales(

@@ -14,7 +14,8 @@ from mcugen.ir.graph import QParams
 from mcugen.ir.interp import run
 from mcugen.ir.quantization import Quantization
 from mcugen.lower.integer import to_integer
-from mcugen.ops.base import Op
+from mcugen.ops.base import Op, Target
+from mcugen.ops.linear import LinearS8
 from mcugen.quantize.affine import fake_quantize
 from mcugen.quantize.correct import correct_biases
 from mcugen.quantize.options import QuantOptions
@@ -66,6 +67,21 @@ def test_channels_of_almost_no_weight_overflow_nothing(method: str) -> None:
     samples = [np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)]
     made = quantize(graph, samples, QuantOptions(method=method))
     assert output_sqnr(graph, made, samples) > 10.0
+
+
+def test_outputs_without_weights_keep_short_biases() -> None:
+    """Pruning leaves such channels. With longer biases the layer would lose its fast kernels."""
+    torch.manual_seed(0)
+    module = torch.nn.Linear(6, 4)
+    module.weight.data[1] = 0.0
+    graph = folded(module, (1, 6))
+    samples = [np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)]
+    op = to_integer(graph, quantize(graph, samples, PLAIN), "single").nodes[-1].op
+    assert isinstance(op, LinearS8)
+    assert not np.any(op.weight[1])
+    assert 2**17 <= abs(op.bias[1]) <= 2**18
+    target = Target(core="cortex-m4", features=frozenset({"dsp"}))
+    assert len(op.implementations(((6,),), (4,), target)) > 1
 
 
 def test_integerize_floors_outputs_by_the_formula() -> None:
