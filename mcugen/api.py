@@ -275,8 +275,8 @@ def prune(
     calibration: Samples | None = None,
     out: str | Path | None = None,
     resume: bool = False,
-    epochs: int = 10,
-    learning_rate: float = 1e-3,
+    epochs: int = 20,
+    learning_rate: float = 4e-3,
     batch_size: int = 64,
     seed: int = 0,
     loss: Loss = "auto",
@@ -291,7 +291,8 @@ def prune(
     """Set weights to zero and train the others for the rounding of the C; see docs/PRUNING.md.
 
     options: which weights, and how many of them.
-    schedule: "oneshot" before training, "iterative" in rounds, or "cubic".
+    schedule: "oneshot" before training, the weights that stay being refitted unless the options
+        say otherwise, "iterative" in rounds, or "cubic".
     ramp: share of all steps in which the sparsity rises, unless all is done at once.
     distill: learn from the float network as it was before pruning.
 

@@ -23,6 +23,7 @@ from mcugen.cli_options import (
     taken_quant,
 )
 from mcugen.errors import OptionError
+from mcugen.pruning.options import WHEN_TRAINED
 
 if TYPE_CHECKING:
     from mcugen.finetuning import FinetuneOptions
@@ -35,7 +36,7 @@ _TRAINING = ("epochs", "learning_rate", "warmup", "gradual", "patience")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def training_options(suffix: str, epochs: int) -> Callable[[F], F]:
+def training_options(suffix: str, epochs: int, learning_rate: float) -> Callable[[F], F]:
     """Options that say what is trained on and how; `run_training` takes them."""
     options = (
         click.option(
@@ -63,7 +64,10 @@ def training_options(suffix: str, epochs: int) -> Callable[[F], F]:
         ),
         click.option("--batch-size", default=64, show_default=True, help="Samples in a step."),
         click.option(
-            "--learning-rate", default=1e-3, show_default=True, help="Of Adam, at its peak."
+            "--learning-rate",
+            default=learning_rate,
+            show_default=True,
+            help="Of Adam, at its peak.",
         ),
         click.option(
             "--warmup", default=0.1, show_default=True, help="Share of the steps in which it rises."
@@ -110,7 +114,7 @@ def training_options(suffix: str, epochs: int) -> Callable[[F], F]:
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@training_options("tuned", epochs=5)
+@training_options("tuned", epochs=5, learning_rate=1e-3)
 @model_options
 @quant_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
@@ -123,8 +127,8 @@ def finetune(model: Path, as_json: bool, quiet: bool, **choices: Any) -> None:
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@training_options("pruned", epochs=10)
-@prune_options("--criterion")
+@training_options("pruned", epochs=20, learning_rate=4e-3)
+@prune_options("--criterion", f"{WHEN_TRAINED}; magnitude with --threshold")
 @click.option("--schedule", help="When: oneshot (the default), iterative or cubic.")
 @click.option("--ramp", type=float, help="Share of the steps with rising sparsity.  [default: 0.5]")
 @model_options
@@ -137,7 +141,8 @@ def prune(model: Path, as_json: bool, quiet: bool, **choices: Any) -> None:
     from mcugen.pruning.training import PruneTraining
 
     given = {name: choices.pop(name) for name in ("schedule", "ramp")}
-    options = taken_prune(choices, default="magnitude", seed=choices["seed"])
+    default = WHEN_TRAINED if choices["threshold"] is None else "magnitude"
+    options = taken_prune(choices, default=default, seed=choices["seed"])
     assert options is not None
     given = {name: x for name, x in given.items() if x is not None}
     choices["pruning"] = PruneTraining(options=options, **given)

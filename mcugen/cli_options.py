@@ -188,8 +188,9 @@ def taken_quant(choices: dict[str, Any]) -> QuantOptions:
     )
 
 
-def prune_options(flag: str) -> Callable[[F], F]:
+def prune_options(flag: str, default: str = "") -> Callable[[F], F]:
     """Options that say what becomes zero, the criterion's being `flag`; see `taken_prune`."""
+    shown = f"  [default: {default}]" if default else ""
     options = (
         click.option(
             flag,
@@ -197,7 +198,7 @@ def prune_options(flag: str) -> Callable[[F], F]:
             metavar="CRITERION",
             help="What scores the weights: "
             + "; ".join(f"{name} ({', '.join(forms)})" for name, forms in CRITERIA.items())
-            + ".",
+            + f".{shown}",
         ),
         click.option("--pattern", help=f"Which weights go together: {', '.join(PATTERNS)}."),
         click.option("--sparsity", type=float, help="Share of zeros, above 0 and below 1."),
@@ -223,7 +224,7 @@ def prune_options(flag: str) -> Callable[[F], F]:
         click.option(
             "--reconstruct/--no-reconstruct",
             default=None,
-            help="Refit the weights that stay to the samples.  [default: with obs]",
+            help="Refit what stays to the samples.  [default: with obs, and before training]",
         ),
         click.option("--rounds", type=int, help="Of pruning and refitting.  [default: 8]"),
         click.option("--allow-empty", is_flag=True, help="Layers may lose all of their weights."),

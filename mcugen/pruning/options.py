@@ -16,6 +16,7 @@ CRITERIA = {
     "stability": ("perturbation", "deviation"),
     "random": ("uniform",),
 }
+WHEN_TRAINED = "perturbation"  # what `mcugen prune` judges by if not told otherwise
 OF_CHANNELS = ("deviation", "bn_scale")  # forms that know only whole channels
 OF_LAYERS = ("wanda", "obs")  # forms whose scores are about a layer's own outputs
 BLOCKS = {"unstructured": (1, 1), "block1x4": (1, 4), "block2x2": (2, 2)}

@@ -29,7 +29,8 @@ ROUNDS = 4  # of the iterative schedule
 class PruneTraining:
     """What becomes zero, and when.
 
-    schedule: `oneshot` before the first step; `iterative` in 4 rounds, after each of which the
+    schedule: `oneshot` before the first step, the weights that stay being refitted unless
+        `options.reconstruct` is False; `iterative` in 4 rounds, after each of which the
         same share of what is left goes; `cubic`, s (1 - (1 - t)^3) for t from 0 to 1.
     ramp: share of all steps in which the sparsity rises; the other steps train what is left.
     Source of the cubic: Zhu and Gupta, "To prune, or not to prune", 2017, equation 1; of the
@@ -55,14 +56,19 @@ class PruneTraining:
 
     def text(self) -> str:
         """The choices in a line."""
-        return f"{self.schedule} ramp {self.ramp:g} {self.options.text()}"
+        options = self._at_once if self.schedule == "oneshot" else self.options
+        return f"{self.schedule} ramp {self.ramp:g} {options.text()}"
+
+    @property
+    def _at_once(self) -> PruneOptions:
+        return replace(self.options, reconstruct=self.options.reconstruct is not False)
 
     def start(self, graph: Graph, data: Data) -> Graph:
         """The float network that is quantized and trained: pruned already where it is at once."""
         if self.schedule != "oneshot":
             prunable(graph, self.options)  # its errors now, not at the first update
             return graph
-        return prune(graph, data, self.options)
+        return prune(graph, data, self._at_once)
 
     def attach(self, network: TrainableNetwork, data: Data, total: int) -> OnStep:
         """What to call before each of `total` steps; sets the masks of a network at once."""

@@ -85,6 +85,22 @@ def test_the_trained_network_has_the_zeros_and_learned(schedule: str, criterion:
     assert final is not None and final > 60.0
 
 
+def test_what_stays_is_refitted_before_training_unless_told_otherwise() -> None:
+    x, y = patterns()
+    batches = ArrayBatches(inputs=(x,), targets=y, batch_size=24)
+    graph = patterns_graph()
+    data = data_of(batches.epoch(0), Objective(graph).loss)
+    before = weight_of(graph.by_name[LAYER])
+    for refits in (None, True, False):
+        options = PruneOptions(sparsity=0.75, reconstruct=refits)
+        made = PruneTraining(options=options)
+        after = weight_of(made.start(graph, data).by_name[LAYER])
+        stayed = after != 0.0
+        assert stayed.mean() == pytest.approx(0.25, abs=0.01)
+        assert (after[stayed] == before[stayed]).all() == (refits is False)
+        assert ("reconstructed" in made.text()) == (refits is not False)
+
+
 def test_what_cannot_be_meant_is_refused() -> None:
     with pytest.raises(OptionError) as caught:
         PruneTraining(options=PruneOptions(pattern="2:4"), schedule="slow", ramp=2.0)
