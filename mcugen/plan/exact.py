@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from mcugen.milp import Rows, minimize
 from mcugen.plan.lifetimes import ALIGNMENT, Buffer, Buffers, align, lower_bound
 
 MAX_PAIRS = 300  # of buffers that meet: more make the program too hard to be worth the time
@@ -170,9 +171,8 @@ class _Model:
             yield row, -size.fixed
 
     def solve(self) -> Solution:
-        """Run HiGHS."""
+        """Solve the program."""
         # Late import: most plans are done without it, and it takes a third of a second.
-        from scipy.optimize import Bounds, milp
         from scipy.sparse import coo_array
 
         fixed = not self.flat and self.end == self.limit
@@ -191,25 +191,30 @@ class _Model:
             cost[c] = option.cost
         for c in range(self.places, self.columns):
             cost[c] = -self.program.gains.get(self.buffers[c - self.places].name, 0.0)
-        result = milp(
+        found = minimize(
             cost,
-            integrality=np.ones(self.columns),
-            bounds=Bounds(low, high),
-            constraints=(
-                coo_array((value, (at, column)), shape=(len(rows), self.columns)).tocsr(),
-                -np.inf,
-                np.array([right for _, right in rows]),
-            ),
-            options={"node_limit": MAX_NODES, "mip_rel_gap": 0.0},
+            whole=np.ones(self.columns, bool),
+            low=low,
+            high=high,
+            rows=[
+                Rows(
+                    matrix=coo_array(
+                        (value, (at, column)), shape=(len(rows), self.columns)
+                    ).tocsr(),
+                    low=-np.inf,
+                    high=np.array([right for _, right in rows]),
+                )
+            ],
+            max_nodes=MAX_NODES,
         )
-        if result.x is None:
-            return Solution(optimal=result.status == INFEASIBLE)
-        values = np.rint(result.x).astype(int)
+        if found.values is None:
+            return Solution(optimal=found.infeasible)
+        values = np.rint(found.values).astype(int)
         offsets = {b.name: int(values[i]) * ALIGNMENT for i, b in enumerate(self.buffers)}
         return Solution(
             offsets=offsets,
             chosen=tuple(self._chosen(values.tolist())),
-            optimal=result.status == OPTIMAL,
+            optimal=found.optimal,
         )
 
     def _chosen(self, values: Sequence[int]) -> Iterator[int]:
@@ -217,9 +222,6 @@ class _Model:
         for options in self.program.options:
             yield values[column : column + len(options)].index(1)
             column += len(options)
-
-
-OPTIMAL, INFEASIBLE = 0, 2  # of scipy.optimize.OptimizeResult.status
 
 
 def _words(size: int) -> float:

@@ -4,15 +4,11 @@
 One binary variable for each option; one row that takes one option of each layer; a row for each
 bound on a sum; and for RAM a row for each step of the schedule, since steps do not add up: each has
 to fit by itself. Code is in flash once, however many layers call it: a variable for each piece of
-code is at least that of every option that needs it. HiGHS (through scipy) solves it. Its work is
-limited in nodes, not in seconds, so that a search repeats.
+code is at least that of every option that needs it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -21,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcugen.errors import BudgetError, InternalError
+from mcugen.milp import Rows, minimize
 from mcugen.tradeoff.options import Choice, Form, Option, Table, choice_of
 
 Quantity: TypeAlias = Literal["loss", "flash", "ram", "cycles"]
@@ -189,32 +186,29 @@ class _Model:
         return self._solved(np.append(np.zeros(self.columns), SCALE), rows)
 
     def _solved(self, cost: NDArray[np.float64], rows: Sequence[_Row]) -> tuple[Option, ...] | None:
-        """Run HiGHS; columns behind those of the options are no binaries."""
-        # Late import: it takes a third of a second.
-        from scipy.optimize import Bounds as Box
-        from scipy.optimize import LinearConstraint, milp
-
+        """Columns behind those of the options are no binaries."""
         one = np.zeros((len(self.spans), len(cost)))
         for row, span in zip(one, self.spans, strict=True):
             row[span] = 1.0
-        constraints = [LinearConstraint(one, 1.0, 1.0)]
+        constraints = [Rows(matrix=one, low=1.0, high=1.0)]
         if rows:
             matrix, right = (np.array(each) for each in zip(*rows, strict=True))
-            constraints.append(LinearConstraint(matrix, -np.inf, right))
-        with _silent():
-            result = milp(
-                cost,
-                integrality=np.arange(len(cost)) < len(self.flat),
-                bounds=Box(np.zeros(len(cost)), np.ones(len(cost))),
-                constraints=constraints,
-                options={"node_limit": MAX_NODES, "mip_rel_gap": 0.0},
-            )
-        if result.x is None and result.status == INFEASIBLE:
+            constraints.append(Rows(matrix=matrix, low=-np.inf, high=right))
+        found = minimize(
+            cost,
+            whole=np.arange(len(cost)) < len(self.flat),
+            low=np.zeros(len(cost)),
+            high=np.ones(len(cost)),
+            rows=constraints,
+            max_nodes=MAX_NODES,
+        )
+        if found.infeasible:
             return None
-        if result.x is None:
-            msg = f"the solver found no choice: {result.message}"
+        if found.values is None:
+            msg = f"the solver found no choice: {found.message}"
             raise InternalError(msg)
-        picked = [int(np.argmax(result.x[span])) for span in self.spans]
+        values = found.values
+        picked = [int(np.argmax(values[span])) for span in self.spans]
         return tuple(options[k] for options, k in zip(self.table.layers, picked, strict=True))
 
 
@@ -234,27 +228,8 @@ def _pieces(table: Table) -> dict[frozenset[str], int]:
     return found
 
 
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Without the lines that HiGHS prints now and then, where a tool may read a report."""
-    sys.stdout.flush()
-    kept = os.dup(STDOUT)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, STDOUT)
-        yield
-    finally:
-        os.dup2(kept, STDOUT)
-        os.close(kept)
-        os.close(nothing)
-
-
 def _scaled(row: _Row) -> _Row:
     """In units of the bound: the solver's tolerances are then relative."""
     terms, right = row
     unit = max(abs(right), 1e-3 * float(np.abs(terms).max(initial=0.0)), 1e-30)
     return terms / unit, right / unit
-
-
-STDOUT = 1
-INFEASIBLE = 2  # of scipy.optimize.OptimizeResult.status
