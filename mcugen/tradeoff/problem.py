@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from mcugen.tradeoff.options import Form
 
 Arrays = Sequence[NDArray[np.float32]]
 Labelled = tuple[Arrays, NDArray[np.generic]]
+Allowed = Mapping[str, tuple[Form, ...]]  # the forms that a layer may have, by its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,8 @@ class SearchOptions:
     max_drop: instead, or beside it, how many points of accuracy may be lost at most; the least
         flash is then looked for, or with `--optimize speed` the fewest cycles.
     forms: what the weights of a layer may become. keep: layers that stay as int8 without new
-        zeros: `first`, `last`, `depthwise`, patterns, or `none`.
+        zeros: `first`, `last`, `depthwise`, patterns, or `none`. by_layer: what the weights of each
+        layer may become, in the place of both.
     samples: of the calibration data, on which losses are measured. points: of the front, 0 for
         none. runners: choices behind the best one that are measured as well. complete: measure
         forms that cannot pay too, for curves. cache: a file for the losses.
@@ -44,6 +46,7 @@ class SearchOptions:
     max_drop: float | None = None
     forms: FormOptions = field(default_factory=FormOptions)
     keep: tuple[str, ...] = ("none",)
+    by_layer: Allowed | None = None
     samples: int = 64
     points: int = 8
     runners: int = 3
@@ -72,7 +75,8 @@ class Problem:
 
     graph: float, after the exact passes. calibration: float32 [N, *shape] of each input, stored
     layout. evaluation: such samples with their labels. quantization: of a tuned network, of which
-    the kernels alone are to be chosen.
+    the kernels alone are to be chosen. parent: what losses are told against, where `graph` is that
+    network with less in it; None where it is `graph` itself.
     """
 
     graph: Graph
@@ -81,9 +85,17 @@ class Problem:
     board: Board
     compiling: CompileOptions
     quantization: Quantization | None = None
+    parent: Graph | None = None
 
-    def allowed(self, options: SearchOptions) -> dict[str, tuple[Form, ...]]:
+    @property
+    def truth(self) -> Graph:
+        """The float network that losses and drops are told against."""
+        return self.parent or self.graph
+
+    def allowed(self, options: SearchOptions) -> Allowed:
         """The forms that each layer may have. Raises OptionError for unknown patterns."""
+        if options.by_layer is not None:
+            return options.by_layer
         if options.keep == ("none",):
             return {name: options.forms.forms() for name in layer_bits(self.graph, WidthOptions())}
         widths = WidthOptions(weights=("int4",), keep_int8=options.keep)
@@ -121,7 +133,7 @@ class Problem:
                     f"output of shape {list(output)} does not tell classes by itself"
                 )
                 raise CalibrationError(msg)
-            scores = float_outputs(self.graph, self.calibration)[0]
+            scores = float_outputs(self.truth, self.calibration)[0]
             labelled = self.calibration, scores.reshape(len(scores), -1).argmax(1)
             what = "agreement with the float network on the calibration data"
         if len(np.unique(labelled[1])) < 2:

@@ -8,7 +8,7 @@ gentler one is never worth its loss, and is not measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mcugen.quantize.walk import with_quantized_weights
@@ -16,19 +16,17 @@ from mcugen.tradeoff.cache import Losses
 from mcugen.tradeoff.forms import Former
 from mcugen.tradeoff.measure import Float
 from mcugen.tradeoff.options import Form, Option, Table
+from mcugen.tradeoff.problem import Allowed
 from mcugen.tradeoff.schedule import Schedule
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
-Allowed = Mapping[str, Collection[Form]]  # by layer
 Costs = dict[str, dict[Form, tuple[Option, ...]]]  # by layer and form, with no loss yet
 
 
-def cost_table(
-    schedule: Schedule, former: Former, forms: Sequence[Form], allowed: Allowed
-) -> Costs:
+def cost_table(schedule: Schedule, former: Former, allowed: Allowed) -> Costs:
     """The kernels of every layer in every form that it can have."""
     found: Costs = {name: {} for name in schedule.weighted}
-    for form in forms:
+    for form in dict.fromkeys(form for name in found for form in allowed[name]):
         names = [node.name for node in former.layers(form, allowed)]
         graph, weights = former.weights(form, names, refit=False)
         for name, options in schedule.options(form, weights, graph).items():
