@@ -3,7 +3,7 @@
  * @file mcugen_rows.h
  * @brief Row buffers of layers that are computed a few rows at a time.
  *
- * All places are aligned to 4, and all sizes are multiples of 4.
+ * Words move where places are aligned to 4 and sizes are multiples of 4, bytes elsewhere.
  */
 #ifndef MCUGEN_ROWS_H_INCLUDED
 #define MCUGEN_ROWS_H_INCLUDED
@@ -20,6 +20,14 @@ typedef uint32_t __attribute__((may_alias)) mcugen_rows_unit_t;
 typedef int8_t mcugen_rows_unit_t;
 #endif
 
+/** Whether all three are multiples of a unit. */
+static inline int mcugen_rows_fit(const int8_t *a, const int8_t *b, uint32_t bytes)
+{
+    const uintptr_t mask = (uintptr_t)sizeof(mcugen_rows_unit_t) - 1u;
+
+    return (((uintptr_t)a | (uintptr_t)b | (uintptr_t)bytes) & mask) == 0u;
+}
+
 /** Copy `bytes` upwards: `source` is outside of the target or behind its start. */
 static inline void mcugen_rows_copy(int8_t *target, const int8_t *source, uint32_t bytes)
 {
@@ -27,6 +35,12 @@ static inline void mcugen_rows_copy(int8_t *target, const int8_t *source, uint32
     const mcugen_rows_unit_t *from = (const mcugen_rows_unit_t *)(const void *)source;
     uint32_t left = bytes / (uint32_t)sizeof(*to);
 
+    if (mcugen_rows_fit(target, source, bytes) == 0) {
+        for (uint32_t i = 0u; i < bytes; i++) {
+            target[i] = source[i];
+        }
+        return;
+    }
     for (; left >= 4u; left -= 4u) {
         const mcugen_rows_unit_t a = from[0];
         const mcugen_rows_unit_t b = from[1];
@@ -54,6 +68,12 @@ static inline void mcugen_rows_fill(int8_t *target, int8_t value, uint32_t bytes
     const mcugen_rows_unit_t unit =
         (sizeof(*to) > 1u) ? (mcugen_rows_unit_t)all : (mcugen_rows_unit_t)value;
 
+    if (mcugen_rows_fit(target, target, bytes) == 0) {
+        for (uint32_t i = 0u; i < bytes; i++) {
+            target[i] = value;
+        }
+        return;
+    }
     for (uint32_t left = bytes / (uint32_t)sizeof(*to); left > 0u; left--) {
         *to = unit;
         to = &to[1];

@@ -387,6 +387,7 @@ class IntOp(ABC):
             calls=self.kernels(inputs, output),
             cycles=cycles,
             overlaps=self.portable_overlaps(inputs, output),
+            any_place=True,
         )
 
     def portable_overlaps(self, inputs: Sequence[Shape], output: Shape) -> tuple[Overlap, ...]:

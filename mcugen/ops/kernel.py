@@ -78,6 +78,7 @@ class Kernel:
     cycles: float  # estimate on the target's core
     overlaps: tuple[Overlap, ...] = ()
     skips_zeros: bool = False  # weights of zero cost no multiplication
+    any_place: bool = False  # operands and output need not begin at words
 
     @property
     def scratch_bytes(self) -> int:

@@ -48,6 +48,11 @@ class RowBuffer:
         return self.step_rows * self.row_bytes
 
     @property
+    def aligned(self) -> bool:
+        """Rows move by words."""
+        return not (self.step_bytes % ALIGNMENT or self.kept_bytes % ALIGNMENT)
+
+    @property
     def kept_bytes(self) -> int:
         """What moves up in each step; new rows go behind it."""
         return self.size_bytes - self.step_bytes
@@ -57,7 +62,8 @@ class RowBuffer:
 class ChainLayer:
     """One layer of a chain: the operator over a stripe of rows, and where it reads.
 
-    `offsets` are bytes from the start of each operand's row buffer.
+    `offsets` are bytes from the start of each operand's row buffer. `aligned`: in all steps it
+    reads and writes from words on.
     """
 
     node: Node
@@ -65,6 +71,7 @@ class ChainLayer:
     input_shapes: tuple[tuple[int, ...], ...]
     shape: tuple[int, ...]
     offsets: tuple[int, ...]
+    aligned: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,14 +137,13 @@ def make_chain(graph: Graph, nodes: Sequence[Node]) -> Chain | None:
     if not stripes or not buffers:
         return None
     output = _output(nodes[-1], stripes[nodes[-1].name])
-    chain = Chain(
+    return Chain(
         operand=operand,
-        layers=tuple(_layer(graph, node, stripes[node.name], buffers) for node in nodes),
+        layers=tuple(_layer(graph, node, stripes[node.name], buffers, output) for node in nodes),
         buffers=buffers,
         output=output,
         steps=output.start + output.runs,
     )
-    return chain if _aligned(chain) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -250,22 +256,24 @@ def _output(node: Node, stripe: _Stripe) -> RowBuffer:
 
 
 def _layer(
-    graph: Graph, node: Node, stripe: _Stripe, buffers: Mapping[str, RowBuffer]
+    graph: Graph,
+    node: Node,
+    stripe: _Stripe,
+    buffers: Mapping[str, RowBuffer],
+    output: RowBuffer,
 ) -> ChainLayer:
     def offset(buffer: RowBuffer) -> int:
         waited = stripe.start - buffer.start + 1
         first = buffer.rows - waited * buffer.step_rows - stripe.of.pad
         return first * buffer.row_bytes
 
+    offsets = tuple(offset(buffers[name]) for name in node.inputs)
+    written = buffers[node.name].kept_bytes if node.name in buffers else output.step_bytes
     return ChainLayer(
         node=node,
         op=stripe.of.op,
         input_shapes=tuple((stripe.window, *shape[1:]) for shape in graph.input_shapes(node)),
         shape=(stripe.rows, *node.shape[1:]),
-        offsets=tuple(offset(buffers[name]) for name in node.inputs),
+        offsets=offsets,
+        aligned=not any(place % ALIGNMENT for place in (*offsets, written)),
     )
-
-
-def _aligned(chain: Chain) -> bool:
-    """All rows start at words."""
-    return not any(b.row_bytes % ALIGNMENT for b in (*chain.buffers.values(), chain.output))

@@ -15,6 +15,7 @@ from mcugen.plan.lifetimes import find_buffers, live_bytes
 
 MAX_LAYERS = 16  # in one chain: rows of more layers seldom save more
 MOVE_CYCLES = 0.75  # a byte of a row buffer that moves up: words, loaded and stored in groups
+BYTE_CYCLES = 7.0  # the same where rows are not whole words
 
 KernelOf = Callable[[ChainLayer], Kernel]
 
@@ -133,6 +134,8 @@ def _chained(
             chain = make_chain(graph, graph.nodes[first:end])
             if chain is not None:
                 own = {layer.node.name: cached(layer) for layer in chain.layers}
+                if not fits(chain, own):
+                    continue
                 buffers = find_buffers(graph, {**kernels, **own}, [chain], _outside(fed))
                 yield _Segment(
                     first=first,
@@ -153,8 +156,16 @@ def _can_stripe(graph: Graph, node: Node) -> bool:
     return node.op.striped(shapes, node.shape, 1) is not None
 
 
+def fits(chain: Chain, kernels: Mapping[str, Kernel]) -> bool:
+    """Whether all layers begin where their kernels can."""
+    return all(layer.aligned or kernels[layer.node.name].any_place for layer in chain.layers)
+
+
 def chain_cycles(chain: Chain, kernels: Mapping[str, Kernel]) -> float:
     """Of the kernels, as often as they run, and of the rows that move."""
-    moved = sum(buffer.size_bytes for buffer in chain.buffers.values())
+    moved = sum(
+        (MOVE_CYCLES if buffer.aligned else BYTE_CYCLES) * buffer.size_bytes
+        for buffer in chain.buffers.values()
+    )
     computed = sum(count * kernels[name].cycles for name, count in chain.runs().items())
-    return computed + chain.steps * MOVE_CYCLES * moved
+    return computed + chain.steps * moved

@@ -152,8 +152,8 @@ def _row_fed(graph: Graph, target: Target, layers: tuple[LayerKernel, ...]) -> P
         first = layers[0].node
         msg = (
             f"the input cannot come in rows: {first.name} ({first.origin or first.op.kind}) is no "
-            "layer that works row by row, or a row of it or of the input is no multiple of 4 "
-            "bytes; build without --row-input"
+            "layer that works row by row, or its kernel needs rows that are a multiple of 4 bytes; "
+            "build without --row-input"
         )
         raise OptionError(msg)
     return plan_chains(graph, layers, fused, outside=(fed,))
