@@ -74,19 +74,15 @@ static inline int8_t mcugen_dsp_requantize(int32_t acc, int32_t multiplier, uint
     return (int8_t)mcugen_clamp(mcugen_asr32(sum, (int32_t)shift + 1), INT8_MIN, INT8_MAX);
 }
 
-/** Narrow saturated values to [low, high], where that is less than int8. */
-static inline void mcugen_dsp_clamp(int8_t *values, int32_t len, int32_t low, int32_t high)
+/** Narrow values to [low, high]. */
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_dsp_narrow(int8_t *values, int32_t len,
+                                                            int32_t low, int32_t high)
 {
+    int32_t i = 0;
 #if defined(__ARM_FEATURE_DSP)
     const uint32_t lowest = 0x01010101u * ((uint32_t)low & 0xffu);
     const uint32_t highest = 0x01010101u * ((uint32_t)high & 0xffu);
-#endif
-    int32_t i = 0;
 
-    if ((low == INT8_MIN) && (high == INT8_MAX)) {
-        return;
-    }
-#if defined(__ARM_FEATURE_DSP)
     for (; i < (len - 3); i += 4) {
         const uint32_t word = mcugen_max_bytes(mcugen_load_bytes(&values[i]), lowest);
         mcugen_store_bytes(&values[i], mcugen_min_bytes(word, highest));
@@ -94,6 +90,14 @@ static inline void mcugen_dsp_clamp(int8_t *values, int32_t len, int32_t low, in
 #endif
     for (; i < len; i++) {
         values[i] = (int8_t)mcugen_clamp(values[i], low, high);
+    }
+}
+
+/** Narrow saturated values to [low, high], where that is less than int8. */
+static inline void mcugen_dsp_clamp(int8_t *values, int32_t len, int32_t low, int32_t high)
+{
+    if ((low != INT8_MIN) || (high != INT8_MAX)) {
+        mcugen_dsp_narrow(values, len, low, high);
     }
 }
 

@@ -38,7 +38,8 @@ typedef struct {
 } mcugen_sparse_image_t;
 
 /** Copy bytes. */
-static inline void mcugen_sparse_copy(int8_t *target, const int8_t *source, int32_t len)
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_sparse_copy(int8_t *target, const int8_t *source,
+                                                             int32_t len)
 {
     for (int32_t i = 0; i < len; i++) {
         target[i] = source[i];
