@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mcugen.allocating import Limits
 from mcugen.compiler import BuildResult
 from mcugen.compiler import build as _build
 from mcugen.config import BuildOptions, FastRam, InputLayout, Optimize, Requant, Samples
@@ -268,6 +269,8 @@ def prune(
     model: Model,
     *,
     options: PruneOptions,
+    board: str | Path | None = None,
+    budget: Budget | str | None = None,
     schedule: str = "oneshot",
     ramp: float = 0.5,
     train: Samples | Iterable[Any],
@@ -291,6 +294,8 @@ def prune(
     """Set weights to zero and train the others for the rounding of the C; see docs/PRUNING.md.
 
     options: which weights, and how many of them.
+    board, budget: with PruneOptions(allocation="budget"), what the network may cost and where; what
+        it costs in the end is the result's `outcome`.
     schedule: "oneshot" before training, the weights that stay being refitted unless the options
         say otherwise, "iterative" in rounds, or "cubic".
     ramp: share of all steps in which the sparsity rises, unless all is done at once.
@@ -318,6 +323,7 @@ def prune(
             seed=seed,
             training=TrainOptions(epochs=epochs, learning_rate=learning_rate),
             pruning=PruneTraining(options=options, schedule=schedule, ramp=ramp),
+            limits=Limits.of(board, budget, None if out is None else Path(out)),
         ),
     )
 

@@ -22,8 +22,9 @@ from mcugen.cli_options import (
     taken_prune,
     taken_quant,
 )
-from mcugen.errors import OptionError
+from mcugen.errors import BudgetError, OptionError
 from mcugen.pruning.options import WHEN_TRAINED
+from mcugen.tradeoff.budget import EXAMPLE
 
 if TYPE_CHECKING:
     from mcugen.finetuning import FinetuneOptions
@@ -129,6 +130,12 @@ def finetune(model: Path, as_json: bool, quiet: bool, **choices: Any) -> None:
 @click.argument("model", type=click.Path(path_type=Path))
 @training_options("pruned", epochs=20, learning_rate=4e-3)
 @prune_options("--criterion", f"{WHEN_TRAINED}; magnitude with --threshold")
+@click.option("--board", help="With --allocation budget: what the network is to run on.")
+@click.option(
+    "--budget",
+    metavar="BOUNDS",
+    help=f"With --allocation budget: what it may cost there, {EXAMPLE}, or some of them.",
+)
 @click.option("--schedule", help="When: oneshot (the default), iterative or cubic.")
 @click.option("--ramp", type=float, help="Share of the steps with rising sparsity.  [default: 0.5]")
 @model_options
@@ -162,21 +169,33 @@ def run_training(
         try:
             found = run(model, options, status_lines(silent), progress).values()
         except KeyboardInterrupt:
-            click.echo("interrupted; --resume goes on from the last whole epoch", err=True)
+            click.echo(f"interrupted; {_how_to_go_on(options)}", err=True)
             sys.exit(130)
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif not quiet:
         click.echo(finetune_text(found))
+    if found["budget"] and found["budget"]["missed"]:
+        msg = f"{found['out']} is finished, but not within the budget:\n{found['budget']['missed']}"
+        raise BudgetError(msg)
+
+
+def _how_to_go_on(options: FinetuneOptions) -> str:
+    if options.checkpoint is None or not options.checkpoint.exists():
+        return "training had not begun: the same command goes on"
+    return "--resume goes on from the last whole epoch"
 
 
 def _options(model: Path, choices: dict[str, Any], suffix: str) -> FinetuneOptions:
+    from mcugen.allocating import Limits
     from mcugen.finetuning import FinetuneOptions
     from mcugen.train.loop import TrainOptions
 
     out, shapes = choices.pop("out"), choices.pop("shapes")
+    out = out or Path(f"{model.stem}_{suffix}.mcugen")
     return FinetuneOptions(
-        out=out or Path(f"{model.stem}_{suffix}.mcugen"),
+        out=out,
+        limits=Limits.of(choices.pop("board", None), choices.pop("budget", None), out),
         input_shapes=shapes or None,
         quant=taken_quant(choices),
         distill=_distill(choices),

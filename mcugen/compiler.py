@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from mcugen.report.search import search_values
 from mcugen.simulate.program import Program, program_of
 from mcugen.simulate.size import Size, network_size
 from mcugen.source import Model, Source, open_model
+from mcugen.tradeoff.allocate import allocate, kernels_within
 from mcugen.tradeoff.forms import FormOptions
 from mcugen.tradeoff.found import Found, check_found, with_choice
 from mcugen.tradeoff.problem import Problem, SearchOptions
@@ -97,7 +98,7 @@ def build(
     data = _read_data(source, options)
     found = None
     if options.searches:
-        found = _search(source, data, choices, options, board, progress, steps)
+        choices, found = _search(source, data, choices, options, board, progress, steps)
         choices = with_choice(choices, found)
     progress("compiling")
     compiled = compile_graph(source.graph, data.calibration, choices, source.quantization, steps)
@@ -115,26 +116,23 @@ def _search(
     board: Board,
     progress: Progress,
     steps: Steps,
-) -> Found:
-    """The bits and the kernel of each layer. Raises McugenError where there is no such choice."""
+) -> tuple[CompileOptions, Found]:
+    """The bits and the kernel of each layer, and the options with all else.
+
+    Raises McugenError where there is no such choice.
+    """
     if data.synthetic:
         msg = (
             "--budget and --max-drop measure what each layer loses on real samples: pass them "
             "with --calib"
         )
         raise CalibrationError(msg)
-    graph, quantization = source.graph, source.quantization
-    if quantization is None:
-        graph, quantization = prepared(graph, data.calibration, choices, steps)
+    if options.allocates:
+        choices = _allocated(source, data, choices, options, board, progress, steps)
+    problem = _problem(source, data, choices, board, steps)
+    if options.allocates:
+        return choices, kernels_within(problem, options.budget, progress)
     keep = options.quant.keep_int8
-    problem = Problem(
-        graph=graph,
-        calibration=data.calibration,
-        evaluation=data.evaluation,
-        board=board,
-        compiling=choices,
-        quantization=quantization,
-    )
     wanted = SearchOptions(
         budget=options.budget,
         max_drop=options.max_drop,
@@ -142,7 +140,39 @@ def _search(
         keep=("none",) if keep == KEPT else keep,  # what is measured needs no rule of thumb
         points=0,
     )
-    return Search(problem, wanted, progress, steps).run()
+    return choices, Search(problem, wanted, progress, steps).run()
+
+
+def _problem(
+    source: Source, data: _Data, choices: CompileOptions, board: Board, steps: Steps
+) -> Problem:
+    graph, quantization = source.graph, source.quantization
+    if quantization is None:
+        graph, quantization = prepared(graph, data.calibration, choices, steps)
+    return Problem(
+        graph=graph,
+        calibration=data.calibration,
+        evaluation=data.evaluation,
+        board=board,
+        compiling=choices,
+        quantization=quantization,
+    )
+
+
+def _allocated(
+    source: Source,
+    data: _Data,
+    choices: CompileOptions,
+    options: BuildOptions,
+    board: Board,
+    progress: Progress,
+    steps: Steps,
+) -> CompileOptions:
+    """With the share of zeros of each layer. Raises BudgetError where none meet the budget."""
+    assert options.prune is not None and options.budget is not None
+    problem = _problem(source, data, replace(choices, prune=None), board, steps)
+    shares, _ = allocate(problem, options.prune, options.budget, status=progress, progress=steps)
+    return replace(choices, prune=shares)
 
 
 def _compile_options(options: BuildOptions, board: Board) -> CompileOptions:

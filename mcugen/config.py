@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from mcugen.errors import OptionError
-from mcugen.pruning.options import PruneOptions
+from mcugen.pruning.options import BUDGET, PruneOptions
 from mcugen.quantize.options import QuantOptions
-from mcugen.tradeoff.budget import Budget
+from mcugen.tradeoff.budget import EXAMPLE, Budget
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,10 @@ class BuildOptions:
         if self.fast_ram != "all" and not (isinstance(self.fast_ram, int) and self.fast_ram >= 0):
             msg = f"fast_ram is {self.fast_ram!r}; expected a number of bytes, or 'all'"
             raise OptionError(msg)
-        if self.searches and self.quant.weights:
+        if self.allocates and self.budget is None:
+            msg = f"the allocation {BUDGET} needs what may be used: add --budget, as in {EXAMPLE}"
+            raise OptionError(msg)
+        if self.searches and self.quant.weights and not self.allocates:
             given = ",".join(self.quant.weights)
             msg = f"--weights {given}: with --budget or --max-drop the search chooses the bits"
             raise OptionError(msg)
@@ -81,6 +84,11 @@ class BuildOptions:
         if self.simulate < 0:
             msg = f"simulate is {self.simulate}; expected a number of inputs, or 0 for none"
             raise OptionError(msg)
+
+    @property
+    def allocates(self) -> bool:
+        """How much of each layer becomes zero is to be found; bits stay as they are."""
+        return self.prune is not None and self.prune.allocation == BUDGET
 
     @property
     def searches(self) -> bool:

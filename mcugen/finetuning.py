@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mcugen.allocating import Limits, limit_problems
 from mcugen.config import InputLayout, Samples
 from mcugen.data import load_calibration, load_labelled
 from mcugen.errors import CalibrationError, OptionError, OutputError, TrainingError
@@ -21,7 +21,6 @@ from mcugen.frontend.export import input_shapes
 from mcugen.frontend.load import LoadOptions
 from mcugen.ir.graph import Graph
 from mcugen.ir.quantization import Quantization
-from mcugen.ir.text import to_text
 from mcugen.pipeline import simplified
 from mcugen.pruning.criteria import Data
 from mcugen.pruning.masks import zero_share
@@ -33,6 +32,7 @@ from mcugen.quantize.stated import settle
 from mcugen.source import Model, open_model
 from mcugen.train.batches import ArrayBatches, Batches, LoaderBatches
 from mcugen.train.checkpoint import Checkpoint
+from mcugen.train.digests import data_digest, network_digest
 from mcugen.train.forward import to_model
 from mcugen.train.loop import History, OnStep, Progress, Training, TrainOptions
 from mcugen.train.network import TrainableNetwork
@@ -51,7 +51,8 @@ class FinetuneOptions:
 
     train: a .npz path, arrays, (x, y), or any iterable of batches that has a length.
     calibration: what sets the ranges to begin with; without it 256 of the training samples.
-    pruning: what becomes zero and stays so, None for nothing.
+    pruning: what becomes zero and stays so, None for nothing. limits: with its allocation
+        `budget`, what the network may cost and where.
     masks: of a tuned network, by name of the layer: what stays zero, bool in the weight's shape.
     out: the file to write, None for none; beside it lies a checkpoint while the run lasts.
     """
@@ -74,6 +75,7 @@ class FinetuneOptions:
     seed: int = 0
     training: TrainOptions = field(default_factory=TrainOptions)
     pruning: PruneTraining | None = None
+    limits: Limits | None = None
     masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,8 +89,14 @@ class FinetuneOptions:
             problems.append(f"seed is {self.seed}; expected 0 or more")
         if self.resume and self.out is None:
             problems.append("resume needs out: the checkpoint lies beside it")
+        problems += limit_problems(self.pruning, self.limits)
         if problems:
             raise OptionError("\n".join(problems))
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where a run that lasts keeps its state."""
+        return None if self.out is None else self.out.with_name(f"{self.out.name}.checkpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,6 +112,7 @@ class FinetuneResult:
     metric: str | None
     float_score: float | None
     out: Path | None
+    outcome: Mapping[str, Any] | None = None  # of a budget, as `Limits.outcome` tells it
 
     def values(self) -> dict[str, Any]:
         """The run as plain values, for JSON and for the terminal; a loss is positive there."""
@@ -116,6 +125,7 @@ class FinetuneResult:
             "metric": "evaluation loss" if self.metric == "minus loss" else self.metric,
             "float": shown(self.float_score),
             "best_epoch": self.history.best,
+            "budget": self.outcome,
             "zeros": {
                 name: zero_share(made.ints)
                 for name, made in self.network.quantization.weights.items()
@@ -137,6 +147,8 @@ class _Start:
     batches: Batches
     evaluation: ArrayBatches | None
     seen: Data | None  # what pruning judges by
+    calibration: Sequence[NDArray[np.float32]]  # stored layout
+    pruning: PruneTraining | None  # the amount of each layer settled
 
 
 def finetune(
@@ -150,9 +162,9 @@ def finetune(
     Raises McugenError for everything a user can mend, TrainingError where the loss is no number
     any more: the best state so far is then in `out`.
     """
-    checkpoint_path = _check_out(options)
+    _check_out(options)
     status("reading the model")
-    start = _start(model, options, progress)
+    start = _start(model, options, status, progress)
     objective = _objective(start.parent, options)
     _check_targets(objective, start)
     network = TrainableNetwork(start.graph, start.quantization, train_scales=options.train_scales)
@@ -160,9 +172,8 @@ def finetune(
         name: torch.from_numpy(x.astype(np.float32)) for name, x in options.masks.items()
     }
     measure = _measure(objective, start.evaluation)
-    checkpoint = None
-    if checkpoint_path is not None:
-        checkpoint = Checkpoint(path=checkpoint_path, run=_run_values(start, options))
+    path = options.checkpoint
+    checkpoint = None if path is None else Checkpoint(path=path, run=_run_values(start, options))
     training = Training(
         network,
         start.batches,
@@ -179,12 +190,15 @@ def finetune(
     if options.out is not None and checkpoint is not None:
         tuned.save(options.out)
         checkpoint.remove()
+    limits = options.limits
+    outcome = None if limits is None else limits.outcome(tuned, start.calibration, status)
     return FinetuneResult(
         network=tuned,
         history=history,
         metric=_metric(objective, start.evaluation),
         float_score=None if measure is None else measure(TrainableNetwork(start.parent)),
         out=options.out,
+        outcome=outcome,
     )
 
 
@@ -198,35 +212,35 @@ def _objective(graph: Graph, options: FinetuneOptions, distill: bool = True) -> 
 
 
 def _training_options(start: _Start, options: FinetuneOptions) -> TrainOptions:
-    if options.pruning is None:
+    if start.pruning is None:
         return options.training
-    first = options.pruning.counts_from(len(start.batches), options.training.epochs)
+    first = start.pruning.counts_from(len(start.batches), options.training.epochs)
     return replace(options.training, counts_from=first)
 
 
 def _on_step(network: TrainableNetwork, start: _Start, options: FinetuneOptions) -> OnStep:
-    if options.pruning is None or start.seen is None:
+    if start.pruning is None or start.seen is None:
         return lambda _: None
     total = options.training.epochs * len(start.batches)
-    return options.pruning.attach(network, start.seen, total)
+    return start.pruning.attach(network, start.seen, total)
 
 
-def _check_out(options: FinetuneOptions) -> Path | None:
-    """The checkpoint's path, after making sure that nothing is lost."""
-    if options.out is None:
-        return None
-    check_writable(options.out)
-    checkpoint = options.out.with_name(f"{options.out.name}.checkpoint")
-    if checkpoint.exists() and not options.resume:
+def _check_out(options: FinetuneOptions) -> None:
+    """Make sure that nothing is lost."""
+    if options.out is not None:
+        check_writable(options.out)
+    checkpoint = options.checkpoint
+    if checkpoint is not None and checkpoint.exists() and not options.resume:
         msg = (
             f"{checkpoint} is of an interrupted run: go on with --resume (resume=True), "
             "or remove it to start again"
         )
         raise OutputError(msg)
-    return checkpoint
 
 
-def _start(model: Model, options: FinetuneOptions, progress: Progress) -> _Start:
+def _start(
+    model: Model, options: FinetuneOptions, status: Callable[[str], None], progress: Progress
+) -> _Start:
     source = open_model(
         model,
         LoadOptions(
@@ -253,20 +267,25 @@ def _start(model: Model, options: FinetuneOptions, progress: Progress) -> _Start
         evaluation = _arrays(graph, *data, EVALUATION_BATCH, 0)
     if options.pruning is not None:
         source.check_prunable()
-    seen = None
+    seen, pruning = None, options.pruning
     parent = graph
+    stored = stored_inputs(graph, samples)
     if quantization is None:
         parent = graph = simplified(graph, options.quant)
-        stored = stored_inputs(graph, samples)
         if source.is_quantized:
             settled = settle(graph, stored)
             parent = graph = settled.graph
             quantization = settled.quantization
         else:
-            if options.pruning is not None:
+            if pruning is not None:
                 loss = _objective(graph, options, distill=False).loss
                 seen = data_of(batches.epoch(0), loss, norm_scales(source.graph))
-                graph = options.pruning.start(graph, seen)
+                if options.limits is not None:
+                    shares = options.limits.shares(
+                        graph, stored, seen, options.quant, pruning.options, status, progress
+                    )
+                    pruning = replace(pruning, options=shares)
+                graph = pruning.start(graph, seen)
             quantization = quantize(graph, stored, options.quant, progress=progress)
     return _Start(
         graph=graph,
@@ -275,6 +294,8 @@ def _start(model: Model, options: FinetuneOptions, progress: Progress) -> _Start
         batches=batches,
         evaluation=evaluation,
         seen=seen,
+        calibration=stored,
+        pruning=pruning,
     )
 
 
@@ -366,34 +387,14 @@ def _run_values(start: _Start, options: FinetuneOptions) -> dict[str, str]:
     """Every choice that changes the result, to tell whether a checkpoint is of the same run."""
     loss = options.loss if isinstance(options.loss, str) else getattr(options.loss, "__name__", "")
     return {
-        "network": _digest(start.graph, start.quantization),
-        "training data": _data_digest(start.batches),
-        "evaluation data": "none" if start.evaluation is None else _data_digest(start.evaluation),
+        "network": network_digest(start.graph, start.quantization),
+        "training data": data_digest(start.batches),
+        "evaluation data": "none" if start.evaluation is None else data_digest(start.evaluation),
         "loss": loss,
         "distill": str(options.distill),
         "scales learn": str(options.train_scales),
         "seed": str(options.seed),
-        "pruning": "none" if options.pruning is None else options.pruning.text(),
+        "pruning": "none" if start.pruning is None else start.pruning.text(),
         "masks": str({name: int(mask.sum()) for name, mask in sorted(options.masks.items())}),
         **{name: str(value) for name, value in asdict(options.training).items()},
     }
-
-
-def _digest(graph: Graph, quantization: Quantization) -> str:
-    digest = hashlib.sha256(to_text(graph).encode())
-    digest.update(str(sorted(quantization.tensors.items())).encode())
-    for name, chosen in sorted(quantization.weights.items()):
-        digest.update(name.encode())
-        for array in (chosen.ints, chosen.scales, chosen.bias):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _data_digest(batches: Batches) -> str:
-    """Of a loader only its length is known without running it."""
-    if not isinstance(batches, ArrayBatches):
-        return f"{len(batches)} batches"
-    digest = hashlib.sha256()
-    for x in (*batches.inputs, *(() if batches.targets is None else (batches.targets,))):
-        digest.update(str(tuple(x.shape)).encode() + x.contiguous().numpy().tobytes())
-    return f"{digest.hexdigest()[:16]} in batches of {batches.batch_size}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mcugen.errors import ModelError, OptionError
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import FloatArray, Op
-from mcugen.pruning.options import OF_LAYERS, PLACES, PruneOptions, parse_n_m
+from mcugen.pruning.options import BUDGET, OF_LAYERS, PLACES, PruneOptions, parse_n_m
 from mcugen.pruning.patterns import Blocks, Mask, Scores, best_of_each, blocks_of
 
 Masks = Mapping[str, Mask]
@@ -141,6 +141,10 @@ def _to_sparsity(
     blocks: Blocks,
     options: PruneOptions,
 ) -> dict[str, Mask]:
+    if options.allocation == BUDGET:
+        found = dict(options.shares)
+        kept = {n.name: _best(groups[n.name], found.get(n.name, 0.0)) for n in layers}
+        return {n.name: _spread(kept[n.name], blocks, weight_of(n).shape) for n in layers}
     assert options.sparsity is not None
     if options.allocation == "global":
         among = _shares_of_rest if options.form in OF_LAYERS else np.asarray

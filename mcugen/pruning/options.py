@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mcugen.errors import OptionError
@@ -23,7 +24,8 @@ BLOCKS = {"unstructured": (1, 1), "block1x4": (1, 4), "block2x2": (2, 2)}
 N_M = ("1:4", "2:4", "1:8", "1:16")
 CHANNEL = "channel"
 PATTERNS = (*BLOCKS, *N_M, CHANNEL)
-ALLOCATIONS = ("uniform", "global", "erk")
+BUDGET = "budget"  # the allocation that costs decide
+ALLOCATIONS = ("uniform", "global", "erk", BUDGET)
 DENSE = ("first", "depthwise")
 PLACES = ("first", "last", "depthwise", "none")  # what `keep_dense` may name beside layers
 
@@ -53,6 +55,11 @@ def _is_n_m(pattern: str) -> bool:
     return n_m is not None and 0 < n_m[0] < n_m[1]
 
 
+def of_what_is_left(time: float) -> Callable[[float], float]:
+    """How much of a share is gone at a time from 0 to 1: as much of what is left in equal times."""
+    return lambda share: 1.0 - (1.0 - share) ** time
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneOptions:
     """One way to prune a network.
@@ -60,6 +67,7 @@ class PruneOptions:
     criterion: what scores weights, as `parse_criterion` takes it.
     sparsity: the share of groups of weights that shall be zero, of each pruned layer with the
         uniform allocation, else of all pruned layers together. n:m patterns say it themselves.
+    shares: with the allocation `budget`, that of each layer by its name, once it has been found.
     threshold: instead of a sparsity, the score of a group up to which it goes.
     macs: with the pattern `channel`, the share of all products that may be left.
     round_to: with the pattern `channel`, what the channels that stay are a multiple of.
@@ -78,6 +86,7 @@ class PruneOptions:
     macs: float | None = None
     round_to: int = 4
     allocation: str = "uniform"
+    shares: tuple[tuple[str, float], ...] = ()
     keep_dense: tuple[str, ...] = DENSE
     reconstruct: bool | None = None
     rounds: int = 8
@@ -123,6 +132,8 @@ class PruneOptions:
             if self.allocation != "uniform":
                 problems.append(f"pattern {self.pattern} is alike in all layers: no allocation")
             return problems
+        if self.allocation == BUDGET and self.pattern != CHANNEL:
+            return self._budget_problems(given)
         if self.pattern == CHANNEL:
             return self._channel_problems(given)
         problems = []
@@ -145,6 +156,17 @@ class PruneOptions:
             problems.append(f"threshold is {self.threshold:g}; expected a score above 0")
         if self.threshold is not None and self.allocation != "uniform":
             problems.append("a threshold is the same for all layers: no allocation")
+        return problems
+
+    def _budget_problems(self, given: list[float]) -> list[str]:
+        problems = []
+        if given or self.macs is not None:
+            problems.append(
+                "the allocation budget finds by itself how much of each layer goes: leave out "
+                "sparsity, threshold and macs"
+            )
+        if self.form in OF_CHANNELS:
+            problems.append(f"{self.form} takes whole channels, which no allocation divides")
         return problems
 
     def _channel_problems(self, given: list[float]) -> list[str]:
@@ -170,6 +192,20 @@ class PruneOptions:
         """Whether the weights that stay are refitted."""
         return self.form == "obs" if self.reconstruct is None else self.reconstruct
 
+    @property
+    def rises(self) -> bool:
+        """Whether there are shares of zeros that can rise step by step."""
+        return self.sparsity is not None or self.allocation == BUDGET
+
+    def risen(self, part: Callable[[float], float]) -> PruneOptions:
+        """With a part of each share of zeros."""
+        whole = self.sparsity
+        return replace(
+            self,
+            sparsity=None if whole is None else part(whole),
+            shares=tuple((name, part(share)) for name, share in self.shares),
+        )
+
     def in_rounds(self) -> tuple[PruneOptions, ...]:
         """What each round of pruning and refitting goes up to; the last one's is all of it."""
         if self.threshold is not None or self.pattern == CHANNEL:
@@ -178,9 +214,8 @@ class PruneOptions:
         sooner = replace(self, allow_empty=True)  # what is empty at last is told of then
         n_m = parse_n_m(self.pattern)
         if n_m is None:
-            assert self.sparsity is not None
-            shares = [1.0 - (1.0 - self.sparsity) ** t for t in times]
-            return (*(replace(sooner, sparsity=share) for share in shares), self)
+            some = [sooner.risen(of_what_is_left(t)) for t in times]
+            return (*some, self)
         kept, of = n_m
         counts = dict.fromkeys(math.ceil(of * (kept / of) ** t) for t in times)
         more = [count for count in counts if kept < count < of]
@@ -191,6 +226,8 @@ class PruneOptions:
         words = [self.form, self.pattern]
         if self.sparsity is not None:
             words.append(f"sparsity {self.sparsity:g} {self.allocation}")
+        if self.shares:
+            words.append(f"shares {dict(self.shares)}")
         if self.threshold is not None:
             words.append(f"threshold {self.threshold:g}")
         if self.macs is not None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import mul
 
 import torch
 
@@ -14,7 +16,7 @@ from mcugen.ir.graph import Graph
 from mcugen.pruning.criteria import SAMPLES, Data, Loss
 from mcugen.pruning.masks import prunable, weight_of
 from mcugen.pruning.norms import NormScales
-from mcugen.pruning.options import PruneOptions
+from mcugen.pruning.options import PruneOptions, of_what_is_left
 from mcugen.pruning.prune import choose_masks, prune
 from mcugen.train.batches import Batch
 from mcugen.train.loop import OnStep, Step
@@ -47,7 +49,7 @@ class PruneTraining:
         if self.schedule not in SCHEDULES:
             known = ", ".join(SCHEDULES)
             problems.append(f"schedule {self.schedule!r} is not known; there are {known}")
-        elif self.schedule != "oneshot" and self.options.sparsity is None:
+        elif self.schedule != "oneshot" and not self.options.rises:
             problems.append(f"schedule {self.schedule} needs a sparsity to rise to; use oneshot")
         if not 0.0 < self.ramp < 1.0:
             problems.append(f"ramp is {self.ramp:g}; expected a share above 0 and below 1")
@@ -80,23 +82,23 @@ class PruneTraining:
 
         def update(step: Step) -> None:
             if step.number in moments:
-                options = replace(self.options, sparsity=moments[step.number])
-                masks = choose_masks(network.float_graph(), data, options)
+                masks = choose_masks(network.float_graph(), data, moments[step.number])
                 network.masks = {name: torch.from_numpy(m).float() for name, m in masks.items()}
                 network.hold_masks()
 
         return update
 
-    def moments(self, total: int) -> dict[int, float]:
-        """The sparsity from each step on at which it rises, the wanted one at last."""
-        wanted = self.options.sparsity
-        assert wanted is not None
+    def moments(self, total: int) -> dict[int, PruneOptions]:
+        """The options from each step on at which the sparsity rises, the wanted one at last."""
         last = self._last(total)
         if self.schedule == "iterative":
-            shares = [1.0 - (1.0 - wanted) ** (k / ROUNDS) for k in range(1, ROUNDS + 1)]
-            return {last * k // (ROUNDS - 1): share for k, share in enumerate(shares)}
+            parts = [k / ROUNDS for k in range(1, ROUNDS + 1)]
+            rounds = [self.options.risen(of_what_is_left(t)) for t in parts]
+            return {last * k // (ROUNDS - 1): options for k, options in enumerate(rounds)}
         times = [k / UPDATES for k in range(1, UPDATES + 1)]
-        return {round(last * t): wanted * (1.0 - (1.0 - t) ** 3) for t in times}
+        return {
+            round(last * t): self.options.risen(partial(mul, 1.0 - (1.0 - t) ** 3)) for t in times
+        }
 
     def _last(self, total: int) -> int:
         return max(math.ceil(self.ramp * total) - 1, 0)

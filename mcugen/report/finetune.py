@@ -37,9 +37,21 @@ def finetune_text(found: Mapping[str, Any]) -> str:
     else:
         lines.append("the last epoch's network is kept: without --eval none is known to be better")
     lines += _zeros(found.get("zeros", {}))
+    if found.get("budget") and found["budget"]["measured"]:
+        lines.append(outcome_text(found["budget"]))
     if found["out"]:
         lines.append(f"wrote {found['out']}: mcugen build {found['out']} --board BOARD")
     return "\n".join(lines)
+
+
+def outcome_text(outcome: Mapping[str, Any]) -> str:
+    """What the network costs with the best kernels for it, beside what it may."""
+    bounds, measured = outcome["bounds"], outcome["measured"]
+    costs = [
+        f"{name} {value:,}" + (f" of {bounds[name]:,}" if name in bounds else "")
+        for name, value in measured.items()
+    ]
+    return f"on {outcome['board']}: {', '.join(costs)}"
 
 
 def _zeros(shares: Mapping[str, float]) -> list[str]:

@@ -279,3 +279,25 @@ def test_scores_that_are_no_numbers_are_refused() -> None:
 def test_blocks_of_one_weight_are_the_weights() -> None:
     values = np.arange(12.0).reshape(3, 4)
     np.testing.assert_array_equal(Blocks(1, 1).groups(values)[:, 0], values)
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "block2x2"])
+def test_the_shares_of_a_budget_are_those_of_the_layers(pattern: str) -> None:
+    layers = prunable(GRAPH, PruneOptions(sparsity=0.5, keep_dense=("none",)))
+    wanted = {node.name: 0.1 * number for number, node in enumerate(layers)}
+    asked = PruneOptions(
+        pattern=pattern, allocation="budget", shares=tuple(wanted.items()), keep_dense=("none",)
+    )
+    scores = {n.name: np.abs(weight_of(n)).astype(np.float64) for n in layers}
+    masks = make_masks(layers, scores, asked)
+    blocks = blocks_of(pattern)
+    for node in layers:
+        groups = blocks.groups(masks[node.name])
+        assert (groups == 0.0).sum() == round(wanted[node.name] * groups.size)
+
+
+def test_the_shares_of_a_budget_rise_in_rounds() -> None:
+    asked = PruneOptions(allocation="budget", shares=(("a", 0.75), ("b", 0.0)), rounds=2)
+    first, last = asked.in_rounds()
+    assert dict(first.shares) == {"a": 0.5, "b": 0.0} and first.allow_empty
+    assert last == asked
