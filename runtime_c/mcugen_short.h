@@ -18,16 +18,16 @@ extern "C" {
 
 #if defined(__ARM_ARCH_6M__) && defined(__GNUC__)
 /*
- * x = requantized x, stored where r0 points. In: lower factor r1, upper factor r2, shift r5, offset
- * r10, low r12, span lr. Uses r4.
+ * x = requantized x. In: lower factor r1, upper factor r2, shift r5, span lr, offset and low as
+ * named. Uses r4.
  */
-#define MCUGEN_SHORT_OUTPUT(x, PLACE, FRACTION)                                                    \
+#define MCUGEN_SHORT_OUTPUT(x, OFFSET, LOW, FRACTION)                                              \
     "movs r4, " x "\n"                                                                             \
     "muls r4, r1\n"                                                                                \
     "asrs r4, r4, #" FRACTION "\n"                                                                 \
     "muls " x ", r2\n"                                                                             \
     "adds " x ", " x ", r4\n"                                                                      \
-    "add " x ", r10\n"                                                                             \
+    "add " x ", " OFFSET "\n"                                                                      \
     "asrs r4, " x ", #31\n"                                                                        \
     "bics " x ", r4\n"                                                                             \
     "lsrs " x ", r5\n"                                                                             \
@@ -35,8 +35,7 @@ extern "C" {
     "bls 8f\n"                                                                                     \
     "mov " x ", lr\n"                                                                              \
     "8:\n"                                                                                         \
-    "add " x ", r12\n"                                                                             \
-    "strb " x ", " PLACE "\n"
+    "add " x ", " LOW "\n"
 
 /* The factors in `both` to r1 and r2. */
 #define MCUGEN_SHORT_FACTORS(both, FRACTION)                                                       \

@@ -106,18 +106,22 @@ typedef struct {
     "mov r3, r8\n" \
     "lsls r4, r6, #16\n" \
     "subs r3, r3, r4\n" \
-    MCUGEN_SHORT_OUTPUT("r3", "[r0]", FRACTION) \
+    MCUGEN_SHORT_OUTPUT("r3", "r10", "r12", FRACTION) \
+    "strb r3, [r0]\n" \
     "ldr r4, [sp, #12]\n" \
     "mov r8, r4\n" \
     "add r0, r8\n" \
     "mov r3, r9\n" \
     "lsls r4, r7, #16\n" \
     "subs r3, r3, r4\n" \
-    MCUGEN_SHORT_OUTPUT("r3", "[r0]", FRACTION) \
+    MCUGEN_SHORT_OUTPUT("r3", "r10", "r12", FRACTION) \
+    "strb r3, [r0]\n" \
     "add r0, r8\n" \
-    MCUGEN_SHORT_OUTPUT("r6", "[r0]", FRACTION) \
+    MCUGEN_SHORT_OUTPUT("r6", "r10", "r12", FRACTION) \
+    "strb r6, [r0]\n" \
     "add r0, r8\n" \
-    MCUGEN_SHORT_OUTPUT("r7", "[r0]", FRACTION) \
+    MCUGEN_SHORT_OUTPUT("r7", "r10", "r12", FRACTION) \
+    "strb r7, [r0]\n" \
     "b 1b\n" \
     "3:\n" \
     "add sp, #20\n" \

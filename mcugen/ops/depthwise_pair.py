@@ -25,7 +25,8 @@ ROWS = 2  # output rows in one word
 KERNEL = 3
 WORDS = 26  # in a row of a tile at most, so that the scratch stays small
 COPY_CYCLES = 2.0  # a byte of a row that is saved
-BYTE_OF_TAP = (0, 1, 3)  # the first and the last byte of a word take one instruction to extend
+BYTE_OF_TAP = (3, 0, 1)  # of a column, in its word; the assembly stores the last byte first
+MARK = 2  # byte of a channel's first word: 16 bits do not hold the sum of some column
 
 
 def depthwise_pair_kernels(
@@ -106,7 +107,7 @@ def _call(
         header="mcugen_depthwise_pair.h",
         fields=(*((f"image.{name}", value) for name, value in geometry), *scale.fields),
         tables=(
-            ConstTable(suffix="weight", values=packed_weights(op.weight), comment="[ch, rows]"),
+            ConstTable(suffix="weight", values=packed_weights(op.weight), comment="[ch, columns]"),
             *scale.tables,
         ),
         scratch_bytes=4 * KERNEL * ((tile - 1) * stride[1] + KERNEL),
@@ -154,11 +155,21 @@ def saving_overlap(in_h: int, out_h: int, in_row: int, out_row: int) -> Overlap:
 
 
 def packed_weights(weight: NDArray[np.int8]) -> NDArray[np.uint32]:
-    """int8 [ch, kernel_h, kernel_w, 1] as words uint32 [ch, 3], a row of taps in each."""
+    """int8 [ch, kernel_h, kernel_w, 1] as words uint32 [ch, 3], a column of taps in each."""
     ch, height, width = weight.shape[:3]
-    rows = np.zeros((ch, KERNEL, 4), np.int8)
-    rows[:, :height, BYTE_OF_TAP[:width]] = weight[..., 0]
-    return rows.view("<u4")[..., 0].astype(np.uint32)
+    columns = np.zeros((ch, KERNEL, 4), np.int8)
+    columns[:, :width, BYTE_OF_TAP[:height]] = weight[..., 0].transpose(0, 2, 1)
+    columns[:, 0, MARK] = columns_apart(weight)
+    return columns.view("<u4")[..., 0].astype(np.uint32)
+
+
+def columns_apart(weight: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Channels of int8 [ch, kernel_h, kernel_w, 1] with a column that needs two sums: bool [ch]."""
+    taps = weight[..., 0].astype(np.int64)
+    rising, falling = np.maximum(taps, 0).sum(axis=1), np.maximum(-taps, 0).sum(axis=1)
+    largest = np.maximum(127 * rising + 128 * falling + 1, 128 * rising + 127 * falling)
+    apart: NDArray[np.bool_] = np.any(largest > 2**15, axis=1)
+    return apart
 
 
 def _cycles(

@@ -91,7 +91,8 @@ class ScalarCosts:
     tap: float
     block: float  # two channels
     group: float  # two taps of two channels
-    # depthwise convolution: one channel of a tile, then what is within
+    # depthwise convolution: one channel of a tile, then what is within; words also stand for their
+    # products
     strip: float
     strip_output: float  # of both rows
     short_strip_output: float  # with short factors, 0 where there are none
@@ -127,10 +128,10 @@ ARMV6M_COSTS = ScalarCosts(
     tap=9.1,
     block=219.1,
     group=25.1,
-    strip=233.0,
-    strip_output=223.0,
-    short_strip_output=122.0,
-    strip_word=10.6,
+    strip=70.5,
+    strip_output=152.0,
+    short_strip_output=19.0,
+    strip_word=35.0,
     quad_input=9.4,
     quad=246.3,
     quad_output=33.3,
@@ -148,10 +149,10 @@ ARMV7M_COSTS = ScalarCosts(
     tap=8.2,
     block=168.2,
     group=22.0,
-    strip=101.5,
-    strip_output=126.6,
+    strip=65.3,
+    strip_output=82.6,
     short_strip_output=0.0,
-    strip_word=9.3,
+    strip_word=19.4,
     quad_input=6.6,
     quad=32.9,
     quad_output=39.3,
@@ -169,10 +170,10 @@ RISCV_COSTS = ScalarCosts(
     tap=10.7,
     block=115.8,
     group=24.9,
-    strip=55.8,
-    strip_output=107.5,
+    strip=17.1,
+    strip_output=65.4,
     short_strip_output=0.0,
-    strip_word=11.1,
+    strip_word=20.1,
     quad_input=6.0,
     quad=0.0,
     quad_output=39.3,

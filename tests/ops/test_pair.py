@@ -17,6 +17,7 @@ from mcugen.ir.check import check
 from mcugen.ir.graph import Graph, Node, Shape
 from mcugen.ops.base import InputS8, Kernel, Target
 from mcugen.ops.conv import ConvS8
+from mcugen.ops.depthwise_pair import columns_apart
 from mcugen.ops.window import Window
 from tests.ops.harness import DEFAULT_QPARAMS, check_op
 from tests.ops.on_core import check_on_core
@@ -123,6 +124,29 @@ def test_a_wide_depthwise_row_is_cut_into_tiles() -> None:
     check_op(op, (source,), output, target=M0PLUS, minimum=20)
 
 
+@pytest.mark.parametrize(
+    ("column", "apart"),
+    [
+        ((127, 127, 2), False),
+        ((127, 127, 3), True),
+        ((-127, -127, -1), False),
+        ((-127, -127, -2), True),
+        ((127, -128, 0), False),
+    ],
+)
+def test_a_column_is_added_up_at_once_where_16_bits_hold_it(
+    column: tuple[int, ...], apart: bool
+) -> None:
+    weight = np.zeros((2, 3, 3, 1), np.int8)
+    weight[1, :, 2, 0] = column
+    extremes = np.stack(
+        [np.where(np.array(column) > 0, a, b) for a, b in ((127, -128), (-128, 127))]
+    )
+    sums = extremes @ np.array(column)
+    assert bool(np.any((sums < -(2**15)) | (sums >= 2**15))) == apart
+    assert columns_apart(weight).tolist() == [False, apart]
+
+
 @pytest.mark.parametrize("bias", ["rows", "columns", "everywhere"])
 def test_biases_that_depend_on_the_place(bias: str) -> None:
     rng = np.random.default_rng(0)
@@ -185,6 +209,8 @@ def side_by_side(seed: int) -> Graph:
     q = DEFAULT_QPARAMS
     op, source, output = cases[5]
     cases.append((replace(op, variant="pair_saving"), source, output))
+    largest = np.array([[127, 127, 2], [-127, -127, -1]] * 3, np.int8)[:, :, None, None]
+    cases.append((replace(op, weight=np.tile(largest, (1, 1, 3, 1))), source, output))
     names = tuple(f"y{k}" for k in range(len(cases)))
     nodes = [
         Node(name=name, op=op, inputs=("x",), shape=output, qparams=q)
