@@ -428,6 +428,13 @@ class IntOp(ABC):
         """How channels of operands and output hang together; None pins them all."""
         return None
 
+    def spares(self, values: IntArray) -> NDArray[np.bool_]:
+        """Channels of an operand that, if they are constant, it is no slower without: bool [C].
+
+        `values` are int64 [*shape]; those of channels that are not constant mean nothing.
+        """
+        return np.ones(values.shape[-1:] or 1, np.bool_)
+
     def take_channels(self, kept: Kept) -> IntOp:
         """This operator over the kept channels alone, the others being constant or unused."""
         raise NotImplementedError(type(self).__name__)

@@ -21,12 +21,15 @@ class ChannelLinks:
 
     Channels of operands and output with the same id go together; PINNED ones cannot go at all.
     `reads[i]` is bool [out_ch, in_ch], true where the output channel depends on the channel of
-    operand i; None where that is so exactly between equal ids.
+    operand i; None where that is so exactly between equal ids. `blocks` are numbers of neighbouring
+    channels, of the operands and of the output, that hold weights together: constant ones go in
+    whole blocks, so that the others keep theirs.
     """
 
     inputs: tuple[ChannelIds, ...]
     output: ChannelIds
     reads: tuple[NDArray[np.bool_] | None, ...]
+    blocks: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,9 +53,12 @@ def linked(operands: int, channels: int) -> ChannelLinks:
     return ChannelLinks(inputs=(ids,) * operands, output=ids, reads=(None,) * operands)
 
 
-def dense(reads: NDArray[np.bool_]) -> ChannelLinks:
+def dense(reads: NDArray[np.bool_], blocks: tuple[int, int] = (1, 1)) -> ChannelLinks:
     """Operand and output channels are free of each other: `reads` is bool [out_ch, in_ch]."""
     out_ch, in_ch = reads.shape
     return ChannelLinks(
-        inputs=(np.arange(in_ch),), output=in_ch + np.arange(out_ch), reads=(reads,)
+        inputs=(np.arange(in_ch),),
+        output=in_ch + np.arange(out_ch),
+        reads=(reads,),
+        blocks=blocks,
     )

@@ -283,7 +283,8 @@ class ConvS8(IntOp):
             return linked(1, self.weight.shape[0])
         if self.groups > 1:
             return None
-        return dense(np.any(self.weight != 0, axis=(1, 2)))
+        blocks = sparse.blocks_of(self.weight) if self._may_skip_zeros else (1, 1)
+        return dense(np.any(self.weight != 0, axis=(1, 2)), blocks)
 
     def take_channels(self, kept: Kept) -> ConvS8:
         """Cut the weights; what constant inputs add goes into the bias, exact at the borders."""
@@ -301,6 +302,25 @@ class ConvS8(IntOp):
             bias=self._bias_with_constants(kept),
             requantize=self.requantize.take(kept.output),
         )
+
+    @property
+    def _may_skip_zeros(self) -> bool:
+        """The layer is mostly zero and of the kind that kernels for that serve."""
+        kind = self.groups == 1 and self.weight_bits == 8 and self.requantize.mode == "single"
+        return kind and not self.has_int16 and sparse.mostly_zero(self.weight)
+
+    def spares(self, values: IntArray) -> NDArray[np.bool_]:
+        """All, but those that would make a mostly zero layer's bias depend on the place.
+
+        Kernels that skip zeros have one bias for each output.
+        """
+        if not self._may_skip_zeros:
+            return np.ones(values.shape[-1], np.bool_)
+        unread = ~np.any(self.weight, axis=(0, 1, 2))
+        places = values.reshape(-1, values.shape[-1])
+        around = self.pad_value if any(self.window.pads) else places[0]
+        uniform: NDArray[np.bool_] = unread | np.all(places == around, axis=0)
+        return uniform
 
     def _bias_with_constants(self, kept: Kept) -> IntArray:
         removed = np.setdiff1d(np.arange(self.weight.shape[3]), kept.inputs[0])

@@ -24,6 +24,9 @@ MAX_DELTA = 255  # that one byte holds
 MAX_LENGTH = 2**16 - 1  # bytes of one row
 STRIP = 4  # output pixels of one row that are computed at once
 LARGE_TABLES = 2.0  # times the smallest ones
+MOSTLY_ZERO = 0.5  # share of zeros from which on skipping them pays on every core
+BLOCKS = ((4, 1), (2, 2))  # input times output channels, as the kernels take them
+FILLED = 0.75  # share of their weights that blocks have
 LEAST_ZEROS = 0.1  # as a share; with fewer, no kernel that skips them can win
 
 
@@ -35,6 +38,30 @@ def has_zeros(weight: NDArray[np.int8]) -> bool:
 def zero_share(weight: NDArray[np.int8]) -> float:
     """How many of the weights are zero, 0 to 1."""
     return 1.0 - float(np.count_nonzero(weight)) / max(weight.size, 1)
+
+
+def mostly_zero(weight: NDArray[np.int8]) -> bool:
+    """Half of the weights or more are zero, channels without any aside.
+
+    weight: int8 [out_ch, h, w, in_ch].
+    """
+    rows, channels = np.any(weight, axis=(1, 2, 3)), np.any(weight, axis=(0, 1, 2))
+    return zero_share(weight[rows][..., channels]) >= MOSTLY_ZERO
+
+
+def blocks_of(weight: NDArray[np.int8]) -> tuple[int, int]:
+    """Neighbouring input and output channels of a mostly zero convolution that are zero together.
+
+    weight: int8 [out_ch, h, w, in_ch]. (1, 1) where there are no such blocks.
+    """
+    for ins, outs in BLOCKS:
+        missing = ((0, -weight.shape[0] % outs), (0, 0), (0, 0), (0, -weight.shape[3] % ins))
+        full = np.pad(weight, missing)
+        split = full.reshape(-1, outs, *full.shape[1:3], full.shape[3] // ins, ins)
+        used = ins * outs * np.count_nonzero(np.any(split, axis=(1, 5)))
+        if np.count_nonzero(weight) > FILLED * used:
+            return ins, outs
+    return 1, 1
 
 
 def that_pay(kernels: Sequence[Kernel], others: Sequence[Kernel], target: Target) -> list[Kernel]:

@@ -3,17 +3,19 @@
 
 Works on the integer graph: interval arithmetic over the actual weights tells which values each
 channel can take at each place, borders included. A constant channel's share of the next layer goes
-into that layer's bias. Knows no operator by name.
+into that layer's bias, unless the layer would be slower for it. Knows no operator by name.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mcugen.fixed_point import IntArray
 from mcugen.ir.graph import Graph, Node
 from mcugen.ops.base import Interval, IntOp
 from mcugen.ops.channels import PINNED, ChannelLinks, Kept
@@ -66,7 +68,10 @@ def find(graph: Graph) -> Removal:
     constant = {name: _constant_channels(interval) for name, interval in intervals.items()}
     needed = _needed_channels(graph, links, constant)
     candidates = {name: constant[name] | ~needed[name] for name in constant}
-    removed = _removable(graph, links, candidates)
+    for node in graph.nodes:
+        for name in node.inputs:
+            candidates[name] &= _spared(node, intervals[name][0])
+    removed = _removable(graph, links, _in_blocks(graph, links, candidates))
     kept = {name: np.flatnonzero(~mask) for name, mask in removed.items()}
     return Removal(graph=graph, intervals=intervals, kept=kept)
 
@@ -100,6 +105,31 @@ def _constant_channels(interval: Interval) -> Mask:
         changes = np.any(np.diff(low, axis=axis) != 0, axis=others)
         constant &= changes.sum(axis=0) <= MAX_CHANGES
     return constant
+
+
+def _spared(node: Node, values: IntArray) -> Mask:
+    op = node.op
+    assert isinstance(op, IntOp)
+    return op.spares(values)
+
+
+def _in_blocks(
+    graph: Graph, links: Mapping[str, ChannelLinks | None], candidates: Mapping[str, Mask]
+) -> dict[str, Mask]:
+    """Those candidates that fill a block of each node that reads or makes them."""
+    sizes = dict.fromkeys(candidates, 1)
+    for node in graph.nodes:
+        ins, outs = (1, 1) if (link := links[node.name]) is None else link.blocks
+        for name, size in (*((name, ins) for name in node.inputs), (node.name, outs)):
+            sizes[name] = math.lcm(sizes[name], size)
+    return {name: _whole(mask, sizes[name]) for name, mask in candidates.items()}
+
+
+def _whole(mask: Mask, size: int) -> Mask:
+    """What fills whole blocks, the last of which may be a part of one."""
+    full = np.pad(mask, (0, -len(mask) % size), constant_values=True)
+    found: Mask = np.repeat(full.reshape(-1, size).all(axis=1), size)[: len(mask)]
+    return found
 
 
 def _links(graph: Graph, node: Node) -> ChannelLinks | None:

@@ -12,6 +12,7 @@ from torch import nn
 
 from mcugen.ir.graph import Graph
 from mcugen.ir.interp import run
+from mcugen.ops.conv import ConvS8
 from mcugen.passes import remove_channels
 from mcugen.pipeline import Compilation, CompileOptions, compile_graph, cost_of
 from mcugen.verify.inputs import verification_inputs
@@ -54,14 +55,19 @@ def compile_both(
     return compile_graph(graph, [x], with_pass), compile_graph(graph, [x], without)
 
 
+def check_same_outputs(cut: Compilation, whole: Compilation) -> None:
+    """Every bit, for random and extreme inputs."""
+    inputs = verification_inputs(whole.graph, minimum=30)
+    for got, want in zip(run(cut.graph, inputs), run(whole.graph, inputs), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 9), st.integers(1, 2), st.integers(3, 7))
 def test_no_output_bit_changes(seed: int, channels: int, stride: int, size: int) -> None:
     cut, whole = compile_both(Separable(seed, channels, stride), size)
-    inputs = verification_inputs(whole.graph, minimum=30)
-    for got, want in zip(run(cut.graph, inputs), run(whole.graph, inputs), strict=True):
-        np.testing.assert_array_equal(got, want)
+    check_same_outputs(cut, whole)
 
 
 def test_the_c_of_a_cut_network_equals_its_reference_at_the_borders() -> None:
@@ -80,6 +86,40 @@ def test_constant_channels_go_and_live_ones_stay() -> None:
     cut, whole = compile_both(nn.Sequential(first, nn.ReLU(), second), size=5)
     assert _channels(whole.graph) == [6, 4]
     assert _channels(cut.graph) == [4, 4]
+
+
+@pytest.mark.parametrize(("padding", "kept"), [(1, 5), (0, 4)])
+def test_mostly_zero_layers_keep_one_bias_for_all_places(padding: int, kept: int) -> None:
+    """Kernels that skip zeros have no other: what is constant, but not as the padding, stays."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(6, 4, 3, padding=padding)
+    first.weight.data[1:3] = 0
+    first.bias.data[1:3] = torch.tensor([0.7, -0.7])  # type: ignore[union-attr]
+    second.weight.data *= torch.arange(216).reshape(4, 6, 3, 3) % 7 < 3
+    cut, whole = compile_both(nn.Sequential(first, nn.ReLU(), second), size=5)
+    assert _channels(cut.graph) == [kept, 4]
+    last = cut.graph.layers[-1].op
+    assert isinstance(last, ConvS8)
+    assert last.bias.ndim == 1
+    check_same_outputs(cut, whole)
+
+
+@pytest.mark.parametrize(("ins", "outs"), [(4, 1), (2, 2), (1, 1)])
+def test_blocks_of_weights_stay_blocks(ins: int, outs: int) -> None:
+    """What goes are whole blocks, so that the others are where the kernels look for them."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(2, 16, 1), nn.Conv2d(16, 16, 1)
+    assert first.bias is not None
+    dead = [1, 4, 5, 6, 7, 14, 15]
+    first.weight.data[dead] = 0
+    first.bias.data[dead] = -1.0
+    kept = (torch.arange(16 // outs)[:, None] + torch.arange(16 // ins)) % 3 == 0
+    mask = kept.repeat_interleave(outs, 0).repeat_interleave(ins, 1)
+    second.weight.data *= mask[:, :, None, None]
+    cut, whole = compile_both(nn.Sequential(first, nn.ReLU(), second), size=4)
+    check_same_outputs(cut, whole)
+    gone = {4: 4, 2: 6, 1: 7}[ins]
+    assert _channels(cut.graph) == [16 - gone, 16]
 
 
 def _channels(graph: Graph) -> list[int]:
@@ -108,9 +148,7 @@ def test_an_operator_that_cannot_be_cut_keeps_its_operands_channels() -> None:
     module = nn.Sequential(conv, nn.Flatten(), nn.Linear(64, 2))
     cut, whole = compile_both(module, 4, skip=frozenset({"fold_transpose"}))
     assert "transpose" in {node.op.kind for node in cut.graph.nodes}
-    inputs = verification_inputs(whole.graph, minimum=20)
-    for got, want in zip(run(cut.graph, inputs), run(whole.graph, inputs), strict=True):
-        np.testing.assert_array_equal(got, want)
+    check_same_outputs(cut, whole)
 
 
 def test_more_than_256_classes_of_biases_are_kept_apart_in_c() -> None:
