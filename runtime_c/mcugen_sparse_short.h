@@ -19,9 +19,9 @@ extern "C" {
 
 typedef struct {
     mcugen_sparse_image_t image;
-    const uint32_t
-        *entries;           /* rows of groups, bytes [2][delta in bytes, weight], offset, factors */
-    const uint16_t *counts; /* of each row groups + 128 * bytes of code before the first; then 0 */
+    /* Rows: bytes of code before the first group + 2^16 * bytes of groups, the groups, which are
+       bytes [2][delta in bytes, weight], offset, factors; at last 0. */
+    const uint32_t *entries;
     int32_t shift;
     int32_t low;
     int32_t span;
@@ -36,7 +36,6 @@ typedef mcugen_sparse_short_conv_s8_params_t mcugen_sparse_short_column_wide_con
 typedef struct {
     const uint32_t *entries;
     const uint32_t *words;
-    const uint16_t *counts;
     int8_t *output; /* of the first pixel */
     int32_t stride; /* to the next pixel's */
     int32_t shift;
@@ -59,34 +58,29 @@ typedef struct {
     "mov r6, r10\n" \
     "mov r7, r11\n" \
     "push {r4-r7}\n" \
-    "sub sp, #20\n" \
+    "sub sp, #16\n" \
     "mov r1, sp\n" \
-    "ldmia r0!, {r2-r7}\n" \
-    "stmia r1!, {r3-r7}\n" \
+    "ldmia r0!, {r2-r6}\n" \
+    "stmia r1!, {r3-r6}\n" \
     "ldmia r0!, {r3, r4}\n" \
     "mov r12, r3\n" \
     "mov lr, r4\n" \
     "mov r11, r2\n" \
     "1:\n" \
-    "ldr r4, [sp, #4]\n" \
-    "ldrh r5, [r4]\n" \
-    "adds r4, #2\n" \
-    "str r4, [sp, #4]\n" \
-    "uxtb r3, r5\n" \
-    "cmp r3, #0\n" \
+    "mov r0, r11\n" \
+    "ldmia r0!, {r5}\n" \
+    "lsrs r3, r5, #16\n" \
     "bne 9f\n" \
     "b 3f\n" \
     "9:\n" \
-    "mov r0, r11\n" \
-    "lsls r3, r3, #2\n" \
-    "add r11, r3\n" \
+    "add r3, r0\n" \
+    "mov r11, r3\n" \
     "movs r6, #0\n" \
     "movs r7, #0\n" \
     "mov r8, r6\n" \
     "mov r9, r6\n" \
     "ldr r1, [sp, #0]\n" \
-    "lsrs r5, r5, #8\n" \
-    "lsls r5, r5, #1\n" \
+    "uxth r5, r5\n" \
     "add pc, r5\n" \
     "nop\n" \
     "2:\n" \
@@ -99,16 +93,16 @@ typedef struct {
     "mov r11, r0\n" \
     "mov r10, r2\n" \
     MCUGEN_SHORT_FACTORS("r3", FRACTION) \
-    "ldr r5, [sp, #16]\n" \
-    "ldr r0, [sp, #8]\n" \
+    "ldr r5, [sp, #12]\n" \
+    "ldr r0, [sp, #4]\n" \
     "adds r4, r0, #1\n" \
-    "str r4, [sp, #8]\n" \
+    "str r4, [sp, #4]\n" \
     "mov r3, r8\n" \
     "lsls r4, r6, #16\n" \
     "subs r3, r3, r4\n" \
     MCUGEN_SHORT_OUTPUT("r3", "r10", "r12", FRACTION) \
     "strb r3, [r0]\n" \
-    "ldr r4, [sp, #12]\n" \
+    "ldr r4, [sp, #8]\n" \
     "mov r8, r4\n" \
     "add r0, r8\n" \
     "mov r3, r9\n" \
@@ -124,7 +118,7 @@ typedef struct {
     "strb r7, [r0]\n" \
     "b 1b\n" \
     "3:\n" \
-    "add sp, #20\n" \
+    "add sp, #16\n" \
     "pop {r4-r7}\n" \
     "mov r8, r4\n" \
     "mov r9, r5\n" \
@@ -185,9 +179,9 @@ static inline void mcugen_sparse_short_rows(const mcugen_sparse_short_job_t *job
     const uint32_t *row = job->entries;
     int32_t sums[MCUGEN_SPARSE_STRIP];
 
-    for (int32_t channel = 0; job->counts[channel] != 0u; channel++) {
+    for (int32_t channel = 0; *row != 0u; channel++) {
         const uint32_t *scale =
-            mcugen_sparse_pair_sums(row, job->counts[channel] & 0xffu, job->words, over, sums);
+            mcugen_sparse_pair_sums(&row[1], *row >> 18, job->words, over, sums);
         for (int32_t pixel = 0; pixel < MCUGEN_SPARSE_STRIP; pixel++) {
             job->output[(pixel * job->stride) + channel] = mcugen_short_requantize(
                 sums[pixel], scale, fraction, job->shift, job->low, job->span);
@@ -204,8 +198,8 @@ mcugen_sparse_short_conv(const mcugen_sparse_short_conv_s8_params_t *p, int32_t 
 {
     const mcugen_sparse_image_t *image = &p->image;
     mcugen_sparse_pair_place_t place = mcugen_sparse_pair_begin(image, output, scratch);
-    mcugen_sparse_short_job_t job = {p->entries,    place.words, p->counts, NULL,
-                                     image->out_ch, p->shift,    p->low,    p->span};
+    mcugen_sparse_short_job_t job = {p->entries, place.words, NULL,   image->out_ch,
+                                     p->shift,   p->low,      p->span};
 
     while (place.left > 0) {
         job.output = mcugen_sparse_pair_lay_strip(image, input, &place);

@@ -31,7 +31,7 @@ PAIR = 2  # pixels of a strip that have words of their own; the others share the
 WORD_BYTES = 4  # what a delta is counted in
 MAX_STEP = 255 // WORD_BYTES
 MAX_GROUPS = 2**16 - 1  # in one row
-MAX_SHORT_GROUPS = 255  # in one row with short factors
+MAX_SHORT_GROUPS = 2**14 - 1  # in one row with short factors
 # of the assembly for Armv6-M with short factors; less where a window has one column
 UNROLLED_GROUPS, GROUP_BYTES, COLUMN_GROUP_BYTES, COLUMN_SAVING = 8, 50, 48, 1.0
 BIAS_LIMIT = 2**23
@@ -65,7 +65,7 @@ ARMV6M_COSTS = Costs(
     column=103.5,
     word=11.4,
     row=189.0,
-    short_row=115.0,
+    short_row=108.0,
     short_group=30.5,
     group=31.2,
     output=90.0,
@@ -185,9 +185,10 @@ def _short_rows(op: ConvS8, columns: Columns, costs: Costs) -> Rows | None:
     entries, counts = _groups(*_places(op.weight, columns), over)
     if scale is None or counts.max(initial=0) > MAX_SHORT_GROUPS:
         return None
-    ends = np.repeat(np.cumsum(counts), 2)
     code = (COLUMN_GROUP_BYTES if one_column else GROUP_BYTES) * (-counts % UNROLLED_GROUPS)
-    starts = np.append(counts + 128 * code, 0)
+    heads = (code + 4 * counts * 2**16).astype(np.uint32)
+    rows = np.split(entries, np.cumsum(counts)[:-1])
+    parts = [np.concatenate([[h], *row]) for h, *row in zip(heads, rows, scale.words, strict=True)]
     group = costs.short_group - (COLUMN_SAVING if one_column else 0.0)
     column, wide = ("column_" * one_column), ("wide_" * (scale.fraction < FRACTION))
     return Rows(
@@ -196,10 +197,9 @@ def _short_rows(op: ConvS8, columns: Columns, costs: Costs) -> Rows | None:
         tables=(
             ConstTable(
                 suffix="entries",
-                values=np.insert(entries, ends, scale.words.ravel()),
-                comment="rows [groups, bytes [2][4 * delta, weight]], offset, factors",
+                values=np.concatenate([*parts, np.zeros(1, np.uint32)]),
+                comment="rows [head, groups of bytes [2][4 * delta, weight], offset, factors], 0",
             ),
-            ConstTable(suffix="counts", values=starts.astype(np.uint16), comment="[out_ch + 1]"),
         ),
         fields=scale.fields(),
         cycles=costs.short_row * len(counts) + group * int(counts.sum()),

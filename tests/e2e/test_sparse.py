@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
+from benchmarks.measure import Case, Meter
+from benchmarks.networks import BUNDLED
+from mcugen.errors import MissingToolError
 from tests.command import mcugen
 
 
@@ -44,3 +49,25 @@ def test_zeros_are_skipped_where_it_pays(pruned_file: Path, tmp_path: Path, boar
     _, skipped, multiplied = (layer["name"] for layer in with_weights)
     assert f"skipped: {skipped} 7" in said.output
     assert f"multiplied, as skipping does not pay: {multiplied}" in said.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("board", "faster"), [("cortex-m0plus", 1.8), ("cortex-m4", 1.25)])
+def test_a_pruned_network_is_faster_than_itself(board: str, faster: float, tmp_path: Path) -> None:
+    """MobileNetV1 with 70 % zeros in every 1x1 convolution, the smallest of its weights."""
+    [network] = (network for network in BUNDLED if network.name == "mobilenet")
+    cycles = []
+    for zeros in (0.0, 0.7):
+        model = network.model()
+        assert isinstance(model, nn.Module)
+        for module in model.modules():
+            if zeros and isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
+                prune.l1_unstructured(module, "weight", zeros)  # type: ignore[no-untyped-call]
+        pruned = replace(network, model=partial(nn.Sequential, model))
+        case = Case(network=network.name, core=board)
+        try:
+            cycles.append(Meter().measure(pruned, case, tmp_path / str(zeros)).cycles)
+        except MissingToolError as error:
+            pytest.skip(str(error))
+    dense, sparse = cycles
+    assert dense > faster * sparse, f"{dense:,} and {sparse:,} cycles"
