@@ -120,18 +120,27 @@ def data_for(network: str) -> tuple[Labelled, Labelled]:
     return NETWORKS[network].data()
 
 
+def trained_model(network: str, seed: int, train: Labelled, key: str = "") -> nn.Module:
+    """The network as trained from this seed, from the disk where it was trained before.
+
+    key: tells networks apart that are trained on other samples.
+    """
+    path = CACHE / f"{network}{key}_{seed}.pt"
+    if path.exists():
+        model = NETWORKS[network].make().eval()
+        model.load_state_dict(torch.load(path, weights_only=True))
+        return model
+    model = train_float(NETWORKS[network], train, seed)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    torch.save(model.state_dict(), path)
+    return model
+
+
 @cache
 def parent(network: str, seed: int) -> Parent:
-    """The network as trained from this seed, from the disk where it was trained before."""
+    """What is pruned of a network, in float."""
     train, test = data_for(network)
-    model = NETWORKS[network].make().eval()
-    path = CACHE / f"{network}_{seed}.pt"
-    if path.exists():
-        model.load_state_dict(torch.load(path, weights_only=True))
-    else:
-        model = train_float(NETWORKS[network], train, seed)
-        CACHE.mkdir(parents=True, exist_ok=True)
-        torch.save(model.state_dict(), path)
+    model = trained_model(network, seed, train)
     shape = (1, *train[0].shape[1:])
     graph = simplified(open_model(model, LoadOptions(input_shapes=(shape,)), name="net").graph)
     return Parent(
@@ -187,10 +196,12 @@ def _trained(held: Parent, graph: Graph, options: PruneOptions, seen: Data) -> T
     return network
 
 
-def cases(networks: Sequence[str] = (), patterns: Sequence[str] = ()) -> Iterator[Case]:
-    """All that is compared, one seed after the other; of some networks and patterns, or of all."""
+def cases(
+    networks: Sequence[str] = (), patterns: Sequence[str] = (), criteria: Sequence[str] = ()
+) -> Iterator[Case]:
+    """All that is compared, one seed after the other; of some networks and so on, or of all."""
     for share, seed, network in product(SHARES, SEEDS, networks or NETWORKS):
-        for pattern, criterion in product(patterns or PATTERNS, CRITERIA):
+        for pattern, criterion in product(patterns or PATTERNS, criteria or CRITERIA):
             yield Case(
                 network=network, seed=seed, share=share, pattern=pattern, criterion=criterion
             )
@@ -215,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pruning")
     parser.add_argument("network", nargs="*", choices=[*NETWORKS, []], help="all of them if none")
     parser.add_argument("--pattern", action="append", choices=PATTERNS, help="may be repeated")
+    parser.add_argument("--criterion", action="append", choices=CRITERIA, help="may be repeated")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="after which to stop")
     parser.add_argument("--render", action="store_true", help="measure nothing: renew docs")
     given = parser.parse_args(arguments)
@@ -226,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     end = time.monotonic() + given.seconds
     rows = load()
-    for case in cases(given.network, given.pattern or ()):
+    for case in cases(given.network, given.pattern or (), given.criterion or ()):
         if case in rows:
             continue
         if time.monotonic() > end:

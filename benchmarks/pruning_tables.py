@@ -78,10 +78,13 @@ def tables(rows: Mapping[Case, Row]) -> str:
 def _table(network: str, share: float, found: Found, rows: Mapping[Case, Row]) -> Iterator[str]:
     dense = _spread(row.dense for case, row in rows.items() if case.network == network)
     yield f"\n`{network}`, {100 * share:g} % gone; before {dense} %:\n"
-    yield f"| criterion | {' | '.join(PATTERNS)} |"
-    yield "|---" * (1 + len(PATTERNS)) + "|"
-    for criterion in CRITERIA:
-        groups = [Group(network, share, pattern, criterion) for pattern in PATTERNS]
+    held = [group for group in found if group[:2] == (network, share)]
+    patterns = [pattern for pattern in PATTERNS if any(g.pattern == pattern for g in held)]
+    criteria = [criterion for criterion in CRITERIA if any(g.criterion == criterion for g in held)]
+    yield f"| criterion | {' | '.join(patterns)} |"
+    yield "|---" * (1 + len(patterns)) + "|"
+    for criterion in criteria:
+        groups = [Group(network, share, pattern, criterion) for pattern in patterns]
         yield f"| `{criterion}` | {' | '.join(_cell(found.get(group)) for group in groups)} |"
 
 
@@ -107,12 +110,19 @@ def render(rows: Mapping[Case, Row]) -> None:
 
 
 def draw(rows: Mapping[Case, Row], path: Path) -> None:
-    """Bars: trained, with the spread over the seeds; crosses: refitted only."""
+    """Bars: trained, with the spread over the seeds; crosses: refitted only.
+
+    A panel for each network and share of which something was measured of every pattern.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     found = grouped(rows)
-    panels = list(dict.fromkeys(group[:2] for group in found))
+    panels = [
+        panel
+        for panel in dict.fromkeys(group[:2] for group in found)
+        if {group.pattern for group in found if group[:2] == panel} == set(PATTERNS)
+    ]
     figure = Figure(figsize=(9, 3.2 * len(panels)), layout="constrained")
     for axes, (network, share) in zip(
         figure.subplots(len(panels), squeeze=False).ravel(), panels, strict=True

@@ -285,7 +285,7 @@ def _start(
                         graph, stored, seen, options.quant, pruning.options, status, progress
                     )
                     pruning = replace(pruning, options=shares)
-                graph = pruning.start(graph, seen)
+                graph = pruning.start(graph, seen, progress)
             quantization = quantize(graph, stored, options.quant, progress=progress)
     return _Start(
         graph=graph,

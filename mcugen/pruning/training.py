@@ -19,7 +19,7 @@ from mcugen.pruning.norms import NormScales
 from mcugen.pruning.options import PruneOptions, of_what_is_left
 from mcugen.pruning.prune import choose_masks, prune
 from mcugen.train.batches import Batch
-from mcugen.train.loop import OnStep, Step
+from mcugen.train.loop import OnStep, Progress, Step
 from mcugen.train.network import TrainableNetwork
 
 SCHEDULES = ("oneshot", "iterative", "cubic")
@@ -65,12 +65,17 @@ class PruneTraining:
     def _at_once(self) -> PruneOptions:
         return replace(self.options, reconstruct=self.options.reconstruct is not False)
 
-    def start(self, graph: Graph, data: Data) -> Graph:
+    def start(
+        self,
+        graph: Graph,
+        data: Data,
+        progress: Progress = lambda _done, _total, _text: None,
+    ) -> Graph:
         """The float network that is quantized and trained: pruned already where it is at once."""
         if self.schedule != "oneshot":
             prunable(graph, self.options)  # its errors now, not at the first update
             return graph
-        return prune(graph, data, self._at_once)
+        return prune(graph, data, self._at_once, progress)
 
     def attach(self, network: TrainableNetwork, data: Data, total: int) -> OnStep:
         """What to call before each of `total` steps; sets the masks of a network at once."""

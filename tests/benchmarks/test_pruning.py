@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import pruned
 from benchmarks.pruning import NETWORKS, SEEDS, SHARES, Case, Row, cases, load, row_from
 from benchmarks.pruning_tables import (
     DOCUMENT,
@@ -58,6 +59,20 @@ def test_the_document_needs_its_markers() -> None:
     assert "| `obs` |" in tables(ROWS)
     with pytest.raises(ValueError, match="lacks"):
         with_tables("no table", ROWS)
+
+
+def test_what_is_left_after_training_is_shown_as_it_was_measured() -> None:
+    rows = pruned.load()
+    assert pruned.with_table(DOCUMENT.read_text("utf-8"), rows) == DOCUMENT.read_text("utf-8")
+    assert set(rows) == set(pruned.cases())
+    with pytest.raises(ValueError, match="lacks"):
+        pruned.with_table("no table", rows)
+
+
+def test_samples_that_choose_settings_are_neither_trained_nor_tested_on() -> None:
+    train, chosen = pruned.held_back("ds_cnn")
+    seen = {x.tobytes() for x in (*train[0], *words(2000, 2)[0])}
+    assert not any(x.tobytes() in seen for x in chosen[0])
 
 
 def test_words_are_the_same_every_time_and_of_every_kind() -> None:

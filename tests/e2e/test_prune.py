@@ -145,6 +145,18 @@ def test_what_cannot_be_meant_is_refused(
     assert not out.exists()
 
 
+def test_a_threshold_is_of_magnitudes_and_a_sparsity_of_what_the_outputs_lose(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    fixed = ("--train", data, "--out", tmp_path / "p.mcugen")
+    highest = float(net().second.weight.detach().abs().max())
+    told = refused("prune", model, *fixed, "--threshold", 9)
+    assert "second_conv2d (second): threshold 9 leaves none" in told
+    assert f"highest score is {highest:.4g}" in told
+    shown = mcugen("prune", "--help").output
+    assert "[default: perturbation; magnitude with --threshold]" in " ".join(shown.split())
+
+
 def test_an_empty_layer_folds_to_its_bias_where_that_is_allowed(
     model: Path, data: Path, tmp_path: Path
 ) -> None:
