@@ -342,6 +342,7 @@ def search(
     sparsities: Sequence[float] = (0.5, 0.75, 0.9),
     criterion: str = "obs",
     keep: str | Sequence[str] = ("none",),
+    channels: Sequence[float] = (),
     samples: int = 64,
     points: int = 8,
     runners: int = 3,
@@ -367,6 +368,7 @@ def search(
     bits, patterns, sparsities: what the weights of a layer may become.
     criterion: what scores the weights, as for PruneOptions.
     keep: layers left as int8 without new zeros: "first", "last", "depthwise", patterns, or "none".
+    channels: shares of all products that the network is cut to as well.
     samples: of the calibration data, that losses are measured on.
     points: of the front; runners: next best choices that are measured as well.
     train: what the chosen network is trained on for `epochs`, its zeros held.
@@ -392,6 +394,7 @@ def search(
                     criterion=criterion,
                 ),
                 keep=split_list(keep),
+                channels=tuple(channels),
                 samples=samples,
                 points=points,
                 runners=runners,

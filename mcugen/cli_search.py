@@ -45,7 +45,7 @@ from mcugen.quantize.widths import WIDTHS, split_list
     multiple=True,
     default=tuple(BLOCKS),
     metavar="PATTERNS",
-    help=f"Patterns of zeros to choose from, or none.  [default: {','.join(BLOCKS)}]",
+    help=f"Patterns of zeros to choose from, any n:m too, or none.  [default: {','.join(BLOCKS)}]",
 )
 @click.option(
     "--sparsities",
@@ -53,6 +53,12 @@ from mcugen.quantize.widths import WIDTHS, split_list
     default=("0.5", "0.75", "0.9"),
     metavar="SHARES",
     help="Shares of zeros to choose from.  [default: 0.5,0.75,0.9]",
+)
+@click.option(
+    "--channels",
+    multiple=True,
+    metavar="SHARES",
+    help="Search the network cut to these shares of its products as well.  [default: none]",
 )
 @click.option("--criterion", default="obs", show_default=True, help="What scores the weights.")
 @click.option(
@@ -117,10 +123,11 @@ def search(model: Path, **choices: Any) -> None:
         forms=FormOptions(
             bits=_bits(split_list(choices.pop("bits"))),
             patterns=() if patterns == ("none",) else patterns,
-            sparsities=_shares(split_list(choices.pop("sparsities"))),
+            sparsities=_shares("sparsities", split_list(choices.pop("sparsities"))),
             criterion=choices.pop("criterion"),
         ),
         keep=split_list(choices.pop("keep")),
+        channels=_shares("channels", split_list(choices.pop("channels"))),
         complete=report,
         **{name: choices.pop(name) for name in ("samples", "points", "runners")},
     )
@@ -156,9 +163,9 @@ def _bits(texts: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(WIDTHS[text] for text in texts)
 
 
-def _shares(texts: tuple[str, ...]) -> tuple[float, ...]:
+def _shares(name: str, texts: tuple[str, ...]) -> tuple[float, ...]:
     try:
         return tuple(float(text) for text in texts)
     except ValueError as error:
-        msg = f"sparsities {','.join(texts)}: {error}; expected shares as in 0.5,0.75"
+        msg = f"{name} {','.join(texts)}: {error}; expected shares as in 0.5,0.75"
         raise OptionError(msg) from error

@@ -33,9 +33,9 @@ from mcugen.quantize.options import QuantOptions
 from mcugen.report.search import search_values
 from mcugen.report.search_html import check_pictures, write_search
 from mcugen.source import Model, Source, open_model
+from mcugen.tradeoff.cuts import search as find
 from mcugen.tradeoff.found import Found
 from mcugen.tradeoff.problem import Problem, SearchOptions
-from mcugen.tradeoff.search import Search
 from mcugen.tradeoff.sweep import SweepOptions, check_engine, sweep
 from mcugen.train.loop import TrainOptions
 from mcugen.train.objective import Distill
@@ -136,7 +136,7 @@ def search(
     if run.trials:
         sweeping = SweepOptions(trials=run.trials, storage=run.storage or str(run.out / TRIALS))
         problem, options, trials = sweep(problem, options, sweeping, status, progress)
-    found = Search(problem, options, status, progress).run()
+    found = find(problem, options, status, progress)
     network = found.chosen.network
     tuned = TunedNetwork(graph=network.graph, quantization=network.quantization)
     if run.train is not None:
@@ -197,10 +197,11 @@ def trained(
     """The network trained for its rounding, what is zero staying zero."""
     assert run.train is not None
     forms = found.chosen.choice.forms
+    cut = found.chosen.cut < 1.0  # then what is left of the channels is all zeros
     held = {
         name: network.quantization.weights[name].ints != 0
         for name, form in forms.items()
-        if form.sparsity
+        if form.sparsity or cut
     }
     options = FinetuneOptions(
         train=run.train,

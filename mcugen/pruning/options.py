@@ -49,7 +49,7 @@ def parse_n_m(pattern: str) -> tuple[int, int] | None:
     return None if match is None else (int(match[1]), int(match[2]))
 
 
-def _is_n_m(pattern: str) -> bool:
+def is_n_m(pattern: str) -> bool:
     """Whether some of some more weights stay."""
     n_m = parse_n_m(pattern)
     return n_m is not None and 0 < n_m[0] < n_m[1]
@@ -105,7 +105,7 @@ class PruneOptions:
             parse_criterion(self.criterion)
         except OptionError as error:
             problems.append(str(error))
-        if self.pattern not in PATTERNS and not _is_n_m(self.pattern):
+        if self.pattern not in PATTERNS and not is_n_m(self.pattern):
             problems.append(
                 f"pattern {self.pattern!r} is not known; the patterns are {', '.join(PATTERNS)}"
             )
@@ -121,7 +121,7 @@ class PruneOptions:
 
     def _amount_problems(self) -> list[str]:
         given = [x for x in (self.sparsity, self.threshold) if x is not None]
-        if _is_n_m(self.pattern):
+        if is_n_m(self.pattern):
             problems = []
             if given:
                 kept, of = self.pattern.split(":")

@@ -33,6 +33,7 @@ def search_values(found: Found) -> dict[str, Any]:
 def _point(point: Point) -> dict[str, Any]:
     choice, made, judged = point.choice, point.figures, point.accuracy
     return {
+        "cut": point.cut,
         "predicted": {"loss": point.predicted} | {n: round(getattr(choice, n)) for n in QUANTITIES},
         "measured": {"loss": point.loss}
         | ({} if made is None else {n: round(getattr(made, n)) for n in QUANTITIES})
@@ -83,7 +84,11 @@ def point_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     head = ("", "flash", "reckoned", "RAM", "reckoned", "cycles", "reckoned", "loss", "reckoned")
     named = [("chosen", found["chosen"]), ("most bits", found["most"])]
     named += [(f"front {k + 1}", point) for k, point in enumerate(found["front"])]
-    return [(*head, *metric), *(_point_row(title, point) for title, point in named)]
+    return [(*head, *metric), *(_point_row(_titled(t, point), point) for t, point in named)]
+
+
+def _titled(title: str, point: Mapping[str, Any]) -> str:
+    return title if point["cut"] == 1.0 else f"{title}, cut to {100 * point['cut']:g} %"
 
 
 def _point_row(title: str, point: Mapping[str, Any]) -> tuple[str, ...]:

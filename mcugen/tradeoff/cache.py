@@ -25,13 +25,12 @@ class Losses:
     """The loss of each layer in each form, for one network, data and way to measure."""
 
     def __init__(self, key: str, path: Path | None = None) -> None:
-        """Begin with what the file holds, if it is of the same key."""
+        """Begin with what the file holds under the key; other keys keep theirs."""
         self.key, self.path = key, path
-        self.found: dict[str, dict[str, float]] = {}
         self._unsaved = 0
-        held = _read(path)
-        if held.get("key") == key:
-            self.found = {str(n): dict(x) for n, x in held["losses"].items()}
+        self._held = _read(path)
+        mine = self._held.setdefault(key, {})
+        self.found: dict[str, dict[str, float]] = mine
         self.known = sum(map(len, self.found.values()))  # from before
 
     def get(self, layer: str, form: Form) -> float | None:
@@ -50,20 +49,21 @@ class Losses:
         self._unsaved = 0
         if self.path is not None:
             with replacing(self.path) as temporary:
-                temporary.write_text(
-                    json.dumps({"key": self.key, "losses": self.found}, indent=1) + "\n",
-                    encoding="utf-8",
-                )
+                temporary.write_text(json.dumps(self._held, indent=1) + "\n", encoding="utf-8")
 
 
-def _read(path: Path | None) -> dict[str, Any]:
-    """What the file holds; nothing where it is none of ours, which only costs time."""
+def _read(path: Path | None) -> dict[str, dict[str, dict[str, float]]]:
+    """Losses by key, layer and form; nothing where the file is none of ours, which costs time."""
     try:
         held = json.loads(path.read_text("utf-8")) if path is not None and path.exists() else {}
-        sound = isinstance(held, dict) and isinstance(held.get("losses", {}), dict)
-    except ValueError:
-        sound = False
-    return held if sound else {}
+        return {
+            str(key): {
+                str(n): {str(f): float(x) for f, x in each.items()} for n, each in by.items()
+            }
+            for key, by in held.items()
+        }
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def digest(graph: Graph, samples: Sequence[NDArray[np.float32]], texts: Iterable[str]) -> str:

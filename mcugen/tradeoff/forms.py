@@ -16,8 +16,8 @@ from mcugen.ir.quantization import WeightQuant
 from mcugen.ops.base import Op
 from mcugen.pruning.criteria import Data, score
 from mcugen.pruning.masks import weight_of
-from mcugen.pruning.options import BLOCKS, PruneOptions
-from mcugen.pruning.patterns import Mask, Scores, blocks_of
+from mcugen.pruning.options import BLOCKS, PruneOptions, is_n_m, parse_n_m
+from mcugen.pruning.patterns import Mask, Scores, best_of_each, blocks_of
 from mcugen.pruning.reconstruct import refitted
 from mcugen.pruning.taps import Moment, Taps, moments
 from mcugen.quantize.correct import corrected
@@ -33,7 +33,8 @@ from mcugen.tradeoff.schedule import Schedule
 class FormOptions:
     """Which forms are tried: all widths with all patterns at all sparsities, and without zeros.
 
-    criterion: what scores the weights, as `PruneOptions` takes it.
+    A pattern n:m says its sparsity itself. criterion: what scores the weights, as `PruneOptions`
+    takes it.
     """
 
     bits: tuple[int, ...] = (8, 4, 2)
@@ -49,9 +50,10 @@ class FormOptions:
             if bits not in WIDTHS.values()
         ]
         problems += [
-            f"pattern {pattern!r} is not searched; there are {', '.join(BLOCKS)}"
+            f"pattern {pattern!r} is not searched; there are {', '.join(BLOCKS)} and any n:m; "
+            "whole channels are cut across all layers: --channels 0.75,0.5"
             for pattern in self.patterns
-            if pattern not in BLOCKS
+            if pattern not in BLOCKS and not is_n_m(pattern)
         ]
         problems += [
             f"sparsity is {share}; expected shares of zeros above 0 and below 1"
@@ -74,9 +76,13 @@ class FormOptions:
             Form(bits=bits, pattern=pattern, sparsity=share)
             for bits in self.bits
             for pattern in self.patterns
-            for share in self.sparsities
+            for share in self._shares(pattern)
         ]
         return tuple(sorted([*dense, *sparse], key=lambda f: (-f.bits, f.sparsity, f.pattern)))
+
+    def _shares(self, pattern: str) -> tuple[float, ...]:
+        n_m = parse_n_m(pattern)
+        return self.sparsities if n_m is None else (1.0 - n_m[0] / n_m[1],)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,7 +123,8 @@ class Former:
             if pattern == DENSE or not layers:
                 continue
             # how many zeros there are is each form's own
-            options = PruneOptions(criterion=self.criterion, pattern=pattern, sparsity=0.5)
+            share = None if is_n_m(pattern) else 0.5
+            options = PruneOptions(criterion=self.criterion, pattern=pattern, sparsity=share)
             found = score(self.graph, layers, Data.of(self.samples), options)
             self._scores.update({(name, pattern): each for name, each in found.items()})
 
@@ -133,16 +140,18 @@ class Former:
         scores = self._scores.get((name, form.pattern), np.abs(weight).astype(np.float64))
         places = self._kept(name)
         left = scores[places]
+        mask: Mask = np.ones(scores.shape, bool)
+        if is_n_m(form.pattern):
+            mask[places] = best_of_each(left, form.pattern)
+            return np.asarray(mask & (weight != 0.0))
         blocks = blocks_of(form.pattern)
         groups = blocks.groups(left)
         order = np.argsort(groups, axis=None, kind="stable")
         alive = order[groups.ravel()[order] > 0.0]
         kept = np.ones(groups.size, bool)
         kept[alive[: round(form.sparsity * len(alive))]] = False
-        mask = np.ones(scores.shape, bool)
         mask[places] = blocks.spread(kept.reshape(groups.shape), left.shape)
-        mask &= weight != 0.0
-        return mask
+        return np.asarray(mask & (weight != 0.0))
 
     def _kept(self, name: str) -> tuple[NDArray[np.intp], ...]:
         """Where the weights are that are left, as an index into all of them."""

@@ -23,6 +23,7 @@ class Point:
     predicted: its loss by the option table, with what rounding the activations adds, as measured
     on the network with most bits. loss: measured on the integer network. figures: None where it
     was not compiled. loose: its kernels are the planner's own for least RAM, not the choice's.
+    cut: the share of its products that whole channels were cut to before, 1 for none.
     """
 
     choice: Choice
@@ -32,6 +33,7 @@ class Point:
     accuracy: Accuracy | None = None
     figures: Figures | None = None
     loose: bool = False
+    cut: float = 1.0
 
     @property
     def drop(self) -> float:

@@ -50,7 +50,7 @@ def prepare(
     """Plan the network with most bits, and find what each form of each layer costs and loses."""
     quant = problem.compiling.quant
     status("looking at the layers")
-    fit, held = _halves(problem.calibration, options.samples)
+    fit, held = halves(problem.calibration, options.samples)
     widest = {name: max(form.bits for form in forms) for name, forms in allowed.items()}
     # bits of nearest rounding: what a method learns comes when a choice is made real
     plain = replace(quant, method="mean_rounding") if quant.method == "adaround" else quant
@@ -138,7 +138,7 @@ def _key(problem: Problem, options: SearchOptions, measure: Measure) -> str:
     )
 
 
-def _halves(samples: Arrays, most: int) -> tuple[Arrays, Arrays]:
+def halves(samples: Arrays, most: int) -> tuple[Arrays, Arrays]:
     """Samples to refit weights to, and others to measure losses on; the same where there are few.
 
     What was fitted to a sample looks too good on it.

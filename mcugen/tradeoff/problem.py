@@ -36,7 +36,8 @@ class SearchOptions:
         flash is then looked for, or with `--optimize speed` the fewest cycles.
     forms: what the weights of a layer may become. keep: layers that stay as int8 without new
         zeros: `first`, `last`, `depthwise`, patterns, or `none`. by_layer: what the weights of each
-        layer may become, in the place of both.
+        layer may become, in the place of both. channels: shares of all products that the network is
+        cut to as well, each searched by itself.
     samples: of the calibration data, on which losses are measured. points: of the front, 0 for
         none. runners: choices behind the best one that are measured as well. complete: measure
         forms that cannot pay too, for curves. cache: a file for the losses.
@@ -47,6 +48,7 @@ class SearchOptions:
     forms: FormOptions = field(default_factory=FormOptions)
     keep: tuple[str, ...] = ("none",)
     by_layer: Allowed | None = None
+    channels: tuple[float, ...] = ()
     samples: int = 64
     points: int = 8
     runners: int = 3
@@ -65,6 +67,11 @@ class SearchOptions:
         for name in ("points", "runners"):
             if getattr(self, name) < 0:
                 problems.append(f"{name} is {getattr(self, name)}; expected 0 or more")
+        problems += [
+            f"channels {share:g}: expected shares of the products to leave, above 0 and below 1"
+            for share in self.channels
+            if not 0.0 < share < 1.0
+        ]
         if problems:
             raise OptionError("\n".join(problems))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The search: option table, exact choice, the real network, and again until the budget holds."""
+"""The search of one network: option table, exact choice, the front."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from mcugen.errors import BudgetError, MissingToolError, OptionError
 from mcugen.quantize.options import QuantOptions
 from mcugen.tradeoff.cache import digest
+from mcugen.tradeoff.cuts import search
 from mcugen.tradeoff.problem import Problem, SearchOptions
-from mcugen.tradeoff.search import Search
 
 if TYPE_CHECKING:
     import optuna
@@ -168,7 +168,7 @@ def _with(
 def _worth(problem: Problem, options: SearchOptions, progress: Progress) -> float:
     """Of one trial: without a front, and with no file, which another trial would replace."""
     plain = replace(options, points=0, cache=None, complete=False)
-    found = Search(problem, plain, progress=progress).run().chosen
+    found = search(problem, plain, progress=progress).chosen
     assert found.figures is not None
     return found.loss if options.max_drop is None else float(found.figures.flash)
 

@@ -136,6 +136,40 @@ def test_what_was_chosen_can_be_trained_with_its_zeros(data: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_channels_are_cut_where_the_whole_network_is_too_large(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    plain = ("--bits", "int8", "--patterns", "none", "--points", 3, "--runners", 0, "--json")
+    fixed = ("--board", "cortex-m4", "--calib", data, "--out", out, "--simulate", 0, *plain)
+    asked = ("search", model, *fixed, "--budget", "cycles=330K")
+    assert "cycles: at least" in refused(*asked)
+    done = mcugen(*asked, "--channels", "0.8,0.5")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["chosen"]["cut"] in (0.8, 0.5)
+    assert found["chosen"]["measured"]["cycles"] <= 330_000
+    assert len(json.loads((out / "losses.json").read_text("utf-8"))) == 3  # one key for each
+    measured = [point["measured"] for point in found["front"]]
+    assert [x["flash"] for x in measured] == sorted((x["flash"] for x in measured), reverse=True)
+    built = json.loads((out / "net" / "report.json").read_text("utf-8"))
+    assert built["verification"]["host"]["mismatches"] == 0
+
+
+@pytest.mark.slow
+def test_some_of_some_weights_are_a_pattern_like_others(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    more = ("--budget", "cycles=330K", "--patterns", "1:4", "--points", 0, "--runners", 0, "--json")
+    fixed = ("--board", "cortex-m4", "--calib", data, "--bits", "int8", "--simulate", 0)
+    done = mcugen("search", model, *fixed, "--out", tmp_path / "out", *more)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert "int8 1:4 75 %" in {layer["form"] for layer in found["chosen"]["layers"]}
+    assert found["chosen"]["measured"]["cycles"] <= 330_000
+
+
+@pytest.mark.slow
 def test_trials_go_on_from_their_storage(model: Path, data: Path, tmp_path: Path) -> None:
     fixed = ("--board", "cortex-m4", "--calib", data, "--simulate", 0, "--points", 0, "--json")
     asked = ("--budget", "flash=1M", "--bits", "int8,int4", "--patterns", "none", "--runners", 0)
@@ -162,7 +196,11 @@ def test_trials_go_on_from_their_storage(model: Path, data: Path, tmp_path: Path
     [
         ((), "a search needs a budget (--budget), a drop (--max-drop), or both"),
         (("--budget", "flash=1M", "--bits", "int3"), "bits int3: not known"),
-        (("--budget", "flash=1M", "--patterns", "2:4"), "pattern '2:4' is not searched"),
+        (("--budget", "flash=1M", "--patterns", "4:2"), "pattern '4:2' is not searched"),
+        (("--budget", "flash=1M", "--patterns", "channel"), "whole channels are cut across all"),
+        (("--budget", "flash=1M", "--channels", "1.5"), "channels 1.5: expected shares"),
+        (("--budget", "flash=1M", "--channels", "x"), "channels x: could not convert"),
+        (("--budget", "flash=1M", "--channels", "0.01"), "channels 0.01: macs 0.01: removing all"),
         (("--budget", "flash=1M", "--sparsities", "x"), "could not convert string to float: 'x'"),
         (("--budget", "flash=1M", "--sparsities", "1.5"), "sparsity is 1.5; expected shares"),
         (("--budget", "flash=1M", "--criterion", "size"), "criterion 'size' is not known"),
