@@ -21,10 +21,11 @@ from mcugen.boards import Board, load_board
 from mcugen.compiler import build
 from mcugen.config import BuildOptions, InputLayout, Optimize, Requant, Samples
 from mcugen.data import load_calibration, load_eval
-from mcugen.errors import BudgetError, OptionError, OutputError
+from mcugen.errors import BudgetError, MissingToolError, OptionError, OutputError
 from mcugen.evaluate import stored_inputs
 from mcugen.files import replacing
 from mcugen.finetuning import FinetuneOptions, finetune
+from mcugen.folder import profile_folder
 from mcugen.frontend.export import input_shapes
 from mcugen.frontend.load import LoadOptions
 from mcugen.ops.base import Target
@@ -33,9 +34,11 @@ from mcugen.quantize.options import QuantOptions
 from mcugen.report.search import search_values
 from mcugen.report.search_html import check_pictures, write_search
 from mcugen.source import Model, Source, open_model
+from mcugen.tradeoff.allocate import kernels_within
 from mcugen.tradeoff.cuts import search as find
-from mcugen.tradeoff.found import Found
+from mcugen.tradeoff.found import Found, Point
 from mcugen.tradeoff.problem import Problem, SearchOptions
+from mcugen.tradeoff.solve import Bounds
 from mcugen.tradeoff.sweep import SweepOptions, check_engine, sweep
 from mcugen.train.loop import TrainOptions
 from mcugen.train.objective import Distill
@@ -139,26 +142,30 @@ def search(
     found = find(problem, options, status, progress)
     network = found.chosen.network
     tuned = TunedNetwork(graph=network.graph, quantization=network.quantization)
+    chosen = found.chosen
     if run.train is not None:
         status("training the chosen network")
         tuned = trained(tuned, found, run, progress)
+        chosen = _chosen_again(tuned, problem, options, chosen, status)
     values = {"name": source.graph.name, "board": board.name} | search_values(found)
     values["trials"] = trials
     file = run.out / f"{source.graph.name}.mcugen"
     tuned.save(file)
     folder = run.out / source.graph.name
     status("building the chosen network")
-    built = build(tuned, _build_options(run, found, folder, source), status, progress).report
+    wanted = _build_options(run, chosen, found.bounds, folder, source)
+    built = build(tuned, wanted, status, progress).report
     values["built"] = {
         "flash": built["flash_bytes"],
         "ram": built["arena_bytes"],
+        "cycles": _cycles(folder, run, board),
         "accuracy": built["accuracy"],
         "trained": run.train is not None,
     }
     with replacing(run.out / FOUND) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     pictures = write_search(values, run.out) if run.report else ()
-    _check(values, found, folder)
+    _check(values, found.bounds, folder)
     return SearchResult(values=values, network=tuned, folder=folder, pictures=tuple(pictures))
 
 
@@ -213,7 +220,33 @@ def trained(
     return finetune(network, options, progress=progress).network
 
 
-def _build_options(run: SearchRun, found: Found, folder: Path, source: Source) -> BuildOptions:
+def _chosen_again(
+    network: TunedNetwork, problem: Problem, options: SearchOptions, chosen: Point, status: Status
+) -> Point:
+    """With kernels for the trained weights, among which there may be other zeros.
+
+    As it was where none are within the budget: what is built is measured, and that is told of.
+    """
+    if options.budget is None:
+        return chosen
+    settled = replace(problem, graph=network.graph, quantization=network.quantization, parent=None)
+    try:
+        return kernels_within(settled, options.budget, status).chosen
+    except BudgetError:
+        return chosen
+
+
+def _cycles(folder: Path, run: SearchRun, board: Board) -> int | None:
+    """Of what was built, counted on the simulated core; None where that cannot be done."""
+    try:
+        return int(profile_folder(folder, run.board)[board.core.cost_unit])
+    except MissingToolError:
+        return None
+
+
+def _build_options(
+    run: SearchRun, chosen: Point, bounds: Bounds, folder: Path, source: Source
+) -> BuildOptions:
     return BuildOptions(
         board=run.board,
         out=folder,
@@ -221,23 +254,25 @@ def _build_options(run: SearchRun, found: Found, folder: Path, source: Source) -
         calibration=run.calibration,
         evaluation=run.evaluation,
         requant=run.requant,
-        optimize="ram" if found.chosen.loose else run.optimize,
-        kernels=() if found.chosen.loose else found.chosen.choice.kernels,
-        ram=int(found.bounds.ram or 0) or None,
+        optimize="ram" if chosen.loose else run.optimize,
+        kernels=() if chosen.loose else chosen.choice.kernels,
+        ram=int(bounds.ram or 0) or None,
         simulate=run.simulate,
     )
 
 
-def _check(values: dict[str, Any], found: Found, folder: Path) -> None:
+def _check(values: dict[str, Any], bounds: Bounds, folder: Path) -> None:
     """Raise BudgetError where what was built at last is not within the budget."""
-    bounds = found.bounds.items()
+    built = values["built"]
     missed = [
-        f"{name}: {values['built'][name]:,} is needed, {bound:,.0f} allowed"
-        for name, bound in bounds.items()
-        if name in ("flash", "ram") and (values["built"][name] or 0) > bound
+        f"{name}: {built[name]:,} is needed, {bound:,.0f} allowed"
+        for name, bound in bounds.items().items()
+        if (built[name] or 0) > bound
     ]
     if missed:
-        msg = "\n  ".join([f"{folder} is finished, but not within the budget:", *missed])
+        trained = " as it was trained" if built["trained"] else ""
+        head = f"{folder} is finished, but{trained} it is not within the budget:"
+        msg = "\n  ".join([head, *missed])
         raise BudgetError(msg)
 
 
