@@ -29,7 +29,8 @@ static inline int mcugen_rows_fit(const int8_t *a, const int8_t *b, uint32_t byt
 }
 
 /** Copy `bytes` upwards: `source` is outside of the target or behind its start. */
-static inline void mcugen_rows_copy(int8_t *target, const int8_t *source, uint32_t bytes)
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_rows_copy(int8_t *target, const int8_t *source,
+                                                           uint32_t bytes)
 {
     mcugen_rows_unit_t *to = (mcugen_rows_unit_t *)(void *)target;
     const mcugen_rows_unit_t *from = (const mcugen_rows_unit_t *)(const void *)source;
@@ -61,7 +62,8 @@ static inline void mcugen_rows_copy(int8_t *target, const int8_t *source, uint32
 }
 
 /** Fill `bytes` with one value. */
-static inline void mcugen_rows_fill(int8_t *target, int8_t value, uint32_t bytes)
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_rows_fill(int8_t *target, int8_t value,
+                                                           uint32_t bytes)
 {
     mcugen_rows_unit_t *to = (mcugen_rows_unit_t *)(void *)target;
     const uint32_t all = 0x01010101u * (uint8_t)value;
@@ -81,7 +83,8 @@ static inline void mcugen_rows_fill(int8_t *target, int8_t value, uint32_t bytes
 }
 
 /** Fill `bytes` with one value of int16. */
-static inline void mcugen_rows_fill_s16(int8_t *target, int16_t value, uint32_t bytes)
+static MCUGEN_NOINLINE MCUGEN_UNUSED void mcugen_rows_fill_s16(int8_t *target, int16_t value,
+                                                               uint32_t bytes)
 {
     int16_t *to = MCUGEN_S16(target);
 
