@@ -234,7 +234,7 @@ typedef struct {
     FIRST "mul r11, r11, r8\n" SECOND "mla r11, r12, r9, r11\n"                                    \
           "add " SUM ", r11\n"                                                                     \
           "asrs r11, r11, #16\n"                                                                   \
-          "adcs " UPPER ", r11\n"
+          "adcs " UPPER ", " UPPER ", r11\n"
 
 #define MCUGEN_CONV_PAIR_GROUP                                                                     \
     "ldrd r8, r9, [r0], #8\n"                                                                      \

@@ -45,11 +45,11 @@ static MCUGEN_NAKED void mcugen_sparse_lay_alternate(const int8_t *values MCUGEN
 
 /* One block of four channels, whose words lie PLANE bytes apart and 2^STEP a delta; 124 bytes. */
 #define MCUGEN_SPARSE_1X4(PLANE, STEP)                                                             \
-    "ldrb.w r3, [r0], #5\n"                                                                        \
-    "ldr.w r2, [r0, #-4]\n"                                                                        \
+    "ldrb r3, [r0], #5\n"                                                                          \
+    "ldr r2, [r0, #-4]\n"                                                                          \
     "add.w r1, r1, r3, lsl #" STEP "\n"                                                            \
     "ldrd r12, lr, [r1]\n"                                                                         \
-    "sxtb16.w r3, r2\n"                                                                            \
+    "sxtb16 r3, r2\n"                                                                              \
     "smlad r4, r3, r12, r4\n"                                                                      \
     "smlad r5, r3, lr, r5\n"                                                                       \
     "ldrd r12, lr, [r1, #8]\n"                                                                     \
@@ -61,7 +61,7 @@ static MCUGEN_NAKED void mcugen_sparse_lay_alternate(const int8_t *values MCUGEN
     "ldrd r12, lr, [r1, #" PLANE " + 8]\n"                                                         \
     "smlad r10, r3, r12, r10\n"                                                                    \
     "smlad r11, r3, lr, r11\n"                                                                     \
-    "sxtb16.w r2, r2, ror #8\n"                                                                    \
+    "sxtb16 r2, r2, ror #8\n"                                                                      \
     "ldr.n r3, [r1, #2 * " PLANE "]\n"                                                             \
     "ldr.w r12, [r1, #2 * " PLANE " + 4]\n"                                                        \
     "ldr.w lr, [r1, #2 * " PLANE " + 8]\n"                                                         \

@@ -37,11 +37,11 @@ static MCUGEN_NAKED void mcugen_sparse_lay_neighbours(const int8_t *values MCUGE
 
 /* One block of two outputs; 56 bytes. */
 #define MCUGEN_SPARSE_2X2                                                                          \
-    "ldrb.w r3, [r0], #5\n"                                                                        \
-    "ldr.w r2, [r0, #-4]\n"                                                                        \
+    "ldrb r3, [r0], #5\n"                                                                          \
+    "ldr r2, [r0, #-4]\n"                                                                          \
     "add.w r1, r1, r3, lsl #2\n"                                                                   \
     "ldrd r12, lr, [r1]\n"                                                                         \
-    "sxtb16.w r3, r2\n"                                                                            \
+    "sxtb16 r3, r2\n"                                                                              \
     "smlad r8, r2, r12, r8\n"                                                                      \
     "smlad r9, r2, lr, r9\n"                                                                       \
     "smlad r4, r3, r12, r4\n"                                                                      \

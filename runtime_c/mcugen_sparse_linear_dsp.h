@@ -49,8 +49,8 @@ typedef struct {
     "ldrsb.w r11, [r11]\n"                                                                         \
     "ldrsb.w r12, [r12]\n"                                                                         \
     "ldrsb.w lr, [r1]\n"                                                                           \
-    "sxtb16.w r2, r3\n"                                                                            \
-    "sxtb16.w r3, r3, ror #8\n"                                                                    \
+    "sxtb16 r2, r3\n"                                                                              \
+    "sxtb16 r3, r3, ror #8\n"                                                                      \
     "smlabb r7, r2, r10, r7\n"                                                                     \
     "smlabb r7, r3, r11, r7\n"                                                                     \
     "smlatb r7, r2, r12, r7\n"                                                                     \

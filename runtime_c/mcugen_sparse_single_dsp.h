@@ -28,8 +28,8 @@ typedef mcugen_sparse_dsp_params_t mcugen_sparse_conv_s8_dsp_params_t;
     "smlal r6, r7, " W ", " Y "\n"                                                                 \
     "smlal r8, r9, " W ", " Z "\n"                                                                 \
     "ldr.w r3, [r1, #12]\n"                                                                        \
-    "ldrb.w r12, [r0], #2\n"                                                                       \
-    "ldrsb.w " NEXT ", [r0, #-1]\n"                                                                \
+    "ldrb r12, [r0], #2\n"                                                                         \
+    "ldrsb " NEXT ", [r0, #-1]\n"                                                                  \
     "smlal r10, r11, " W ", r3\n"                                                                  \
     "add.w r1, r1, r12, lsl #2\n"
 

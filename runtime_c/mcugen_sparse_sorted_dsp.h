@@ -39,12 +39,12 @@ typedef struct {
 
 /* A pair, its bytes delta, weight, delta, weight in r2, where the next word comes to; 32 bytes. */
 #define MCUGEN_SPARSE_SORTED_PAIR                                                                  \
-    "uxtab.w r3, r1, r2\n"                                                                         \
-    "uxtab.w r1, r3, r2, ror #16\n"                                                                \
-    "sxtb16.w r11, r2, ror #8\n"                                                                   \
+    "uxtab r3, r1, r2\n"                                                                           \
+    "uxtab r1, r3, r2, ror #16\n"                                                                  \
+    "sxtb16 r11, r2, ror #8\n"                                                                     \
     "ldrsb.w r3, [r3]\n"                                                                           \
     "ldrsb.w r10, [r1]\n"                                                                          \
-    "ldr.w r2, [r0], #4\n"                                                                         \
+    "ldr r2, [r0], #4\n"                                                                           \
     "smlabb r7, r11, r3, r7\n"                                                                     \
     "smlatb r7, r11, r10, r7\n"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mcugen.boards import core_named
 from mcugen.emit.render import render
 from mcugen.emit.write import write_files
 from mcugen.resources import data_dir
@@ -14,6 +15,7 @@ from tests.c.networks import Folder, kernels, reads_or_makes_int16, write_both
 from tests.c.toolchains import (
     C99,
     COMPILERS,
+    CORES,
     CROSS,
     CXX17,
     CXX20,
@@ -47,6 +49,28 @@ def test_it_compiles_as_c99(
     sources = [folder.path / name for name in folder.sources]
     check_run([tool(command), *flags, *C99, level, "-c", *sources], tmp_path)
     assert len(list(tmp_path.glob("*.o"))) == 2
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_clang_takes_the_assembly_of_a_core(tool: Tool, core: str, tmp_path: Path) -> None:
+    """Its assembler is stricter than GNU's. No function is static, so that all are compiled."""
+    own = [
+        name for name in HEADERS if "typed" not in name
+    ]  # included by others, once for each type
+    source = tmp_path / "all.c"
+    source.write_text("".join(f'#include "{name}"\n' for name in own), "utf-8")
+    flags = core_named(core).core.gcc_flags
+    whole = (
+        "-std=c99",
+        "-ffreestanding",
+        "-w",
+        "-Dstatic=",
+        "-Dinline=",
+        f"-I{data_dir('runtime_c')}",
+    )
+    command = [tool("clang"), "--target=arm-none-eabi", *flags, *whole, "-c", source]
+    check_run(command, tmp_path)
+    assert (tmp_path / "all.o").stat().st_size > 10_000
 
 
 @pytest.mark.slow
