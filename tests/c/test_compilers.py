@@ -68,8 +68,7 @@ def test_clang_takes_the_assembly_of_a_core(tool: Tool, core: str, tmp_path: Pat
         "-Dinline=",
         f"-I{data_dir('runtime_c')}",
     )
-    command = [tool("clang"), "--target=arm-none-eabi", *flags, *whole, "-c", source]
-    check_run(command, tmp_path)
+    check_run([tool("clang"), "--target=arm-none-eabi", *flags, *whole, "-c", source], tmp_path)
     assert (tmp_path / "all.o").stat().st_size > 10_000
 
 
