@@ -188,18 +188,15 @@ def test_what_was_pruned_and_trained_is_what_is_built(
     assert report["verification"]["host"]["mismatches"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("board", "amount"),
     [
         ("cortex-m4", ("--sparsity", 0.8, "--pattern", "block2x2")),
-        pytest.param("cortex-m4", ("--sparsity", 0.8), marks=pytest.mark.slow),
-        pytest.param("cortex-m0plus", ("--pattern", "1:8"), marks=pytest.mark.slow),
-        pytest.param("cortex-m0plus", ("--sparsity", 0.8), marks=pytest.mark.slow),
-        pytest.param(
-            "cortex-m4",
-            ("--pattern", "channel", "--macs", 0.5, "--keep-dense", "none"),
-            marks=pytest.mark.slow,
-        ),
+        ("cortex-m4", ("--sparsity", 0.8)),
+        ("cortex-m0plus", ("--pattern", "1:8")),
+        ("cortex-m0plus", ("--sparsity", 0.8)),
+        ("cortex-m4", ("--pattern", "channel", "--macs", 0.5, "--keep-dense", "none")),
     ],
 )
 def test_the_simulated_core_gives_the_bits_of_what_was_pruned(

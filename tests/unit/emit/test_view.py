@@ -143,14 +143,10 @@ def longest_names() -> Graph:
     return graph_of(*nodes, outputs=layers, name="n" * MAX_NAME)
 
 
-def test_no_line_is_longer_than_100_columns() -> None:
-    long = [line for line in lines_of(longest_names()) if len(line) > 100]
-    assert long == []
-
-
-@pytest.mark.parametrize("end", [" ", "\t"])
-def test_no_line_ends_in_white_space(end: str) -> None:
-    assert [line for line in lines_of(longest_names()) if line.endswith(end)] == []
+def test_no_line_is_longer_than_100_columns_or_ends_in_white_space() -> None:
+    lines = lines_of(longest_names())
+    assert [line for line in lines if len(line) > 100] == []
+    assert [line for line in lines if line.endswith((" ", "\t"))] == []
 
 
 def test_the_header_tells_the_range_and_the_layout_of_each_tensor() -> None:
