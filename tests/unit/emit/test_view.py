@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
-import pytest
 
 from mcugen.emit.names import MAX_NAME
 from mcugen.emit.render import render
