@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks import documents
 from benchmarks.networks import MODELS, ROOT
 from benchmarks.pruning import SEEDS, data_for, trained_model
 from benchmarks.training import Labelled, digits, mnist_cnn
@@ -177,12 +178,7 @@ def table(rows: dict[Case, Row]) -> str:
 
 def with_table(text: str, rows: dict[Case, Row]) -> str:
     """The document's text with this table. Raises ValueError where it has no markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        msg = f"{DOCUMENT.name} lacks {BEGIN} ... {END}"
-        raise ValueError(msg)
-    return before + table(rows) + after
+    return documents.with_block(text, table(rows), DOCUMENT.name)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from benchmarks import documents
 from benchmarks.networks import ROOT
 from benchmarks.pruning import CRITERIA, NETWORKS, PATTERNS, SEEDS, SHARES, Case, Row
 
@@ -94,12 +95,7 @@ def _cell(measured: Mapping[str, Spread] | None) -> str:
 
 def with_tables(text: str, rows: Mapping[Case, Row]) -> str:
     """The document's text with these tables. Raises ValueError where it has no markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        msg = f"{DOCUMENT.name} lacks {BEGIN} ... {END}"
-        raise ValueError(msg)
-    return before + tables(rows) + after
+    return documents.with_block(text, tables(rows), DOCUMENT.name)
 
 
 def render(rows: Mapping[Case, Row]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import documents
 from benchmarks.measure import Case, Row
 from benchmarks.networks import BUNDLED, REFERENCE, ROOT
 from mcugen.boards import core_named
@@ -150,9 +151,4 @@ def with_block(text: str, results: Results) -> str:
 
     Raises ValueError where the markers are not there.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        msg = f"README.md lacks {BEGIN} ... {END}"
-        raise ValueError(msg)
-    return before + readme_block(results) + after
+    return documents.with_block(text, readme_block(results), "README.md")
