@@ -8,27 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from mcugen.tradeoff.measure import Float
 from mcugen.tuned import load_tuned
 from tests.command import mcugen, refused
-from tests.model_files import TwoConvolutions, exported, labelled, noise, saved, spread_scores
+from tests.e2e.searched import SHAPE, net, samples
+from tests.model_files import exported, labelled, saved
 
-SHAPE = (1, 4, 6, 6)
 ASKED = ("--board", "cortex-m4", "--pattern", "block2x2", "--allocation", "budget")
-
-
-def samples() -> torch.Tensor:
-    return noise(5, 64, *SHAPE[1:])
-
-
-def net() -> TwoConvolutions:
-    """Wide enough for sparse kernels to win."""
-    torch.manual_seed(1)
-    made = TwoConvolutions((4, 16, 64), classes=4).eval()
-    spread_scores(made, made.head, samples())
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -9,28 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import mcugen as package
 from mcugen.tradeoff.cache import Losses
 from mcugen.tradeoff.measure import Float
 from mcugen.tradeoff.options import Form
 from tests.command import build, mcugen, refused
-from tests.model_files import TwoConvolutions, exported, labelled, noise, saved, spread_scores
-
-SHAPE = (1, 4, 6, 6)
-
-
-def samples() -> torch.Tensor:
-    return noise(5, 64, *SHAPE[1:])
-
-
-def net() -> TwoConvolutions:
-    """Wide enough for sparse kernels to win."""
-    torch.manual_seed(1)
-    made = TwoConvolutions((4, 16, 64), classes=4).eval()
-    spread_scores(made, made.head, samples())
-    return made
+from tests.e2e.searched import SHAPE, net, samples
+from tests.model_files import exported, labelled, saved
 
 
 @pytest.fixture(scope="module")
